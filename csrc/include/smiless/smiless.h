@@ -1,0 +1,88 @@
+/* smiless.h - the C API of smiless-core.
+ *
+ * Arrays in, arrays out: no globals, no I/O, and no C++ type or exception crosses this boundary.
+ * Every function that can fail returns a smiless_status; smiless_search_message() then says why in one line.
+ * A handle may move between threads but must not be used by two threads at once; distinct handles are independent.
+ */
+#ifndef SMILESS_SMILESS_H
+#define SMILESS_SMILESS_H
+
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define SMILESS_API __attribute__((visibility("default")))
+#else
+#define SMILESS_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SMILESS_ABI_VERSION 1
+
+typedef enum smiless_status {
+  SMILESS_OK = 0,
+  SMILESS_INVALID = 1,   /* an argument is out of its domain */
+  SMILESS_NO_MEMORY = 2,
+  SMILESS_INTERNAL = 3   /* a defect of the library: the result failed its own check */
+} smiless_status;
+
+/* What a search can say about its answer. */
+typedef enum smiless_outcome {
+  SMILESS_OPTIMAL = 0,    /* `choice` is proved to be of least cost */
+  SMILESS_FEASIBLE = 1,   /* the work budget ended the search: `choice` meets the sla, `bound` is proved */
+  SMILESS_INFEASIBLE = 2, /* no choice meets the sla: `choice` is one of the shortest latency */
+  SMILESS_STOPPED = 3     /* the stop callback or the time limit ended the search: as SMILESS_FEASIBLE */
+} smiless_outcome;
+
+/* Work done so far or allowed. Counts, not seconds, so that results repeat. */
+typedef struct smiless_work {
+  int64_t augmentations; /* flow augmentations of the relaxation */
+  int64_t labels;        /* partial assignments looked at */
+  int64_t nodes;         /* branch-and-bound nodes */
+} smiless_work;
+
+typedef struct smiless_result {
+  int32_t outcome;         /* smiless_outcome */
+  double cost;             /* summed cost of `choice`, re-evaluated in double */
+  double bound;            /* proved lower bound on the cost; equal to `cost` when optimal */
+  double latency;          /* end-to-end latency of `choice`, seconds */
+  double shortest_latency; /* shortest latency that any choice reaches, seconds */
+  smiless_work work;
+} smiless_result;
+
+/* Returns non-zero to end the search. Called every few hundred microseconds from the calling thread. */
+typedef int32_t (*smiless_stop)(void *context);
+
+/* A compiled application with the memory that its searches reuse. */
+typedef struct smiless_search smiless_search;
+
+SMILESS_API int32_t smiless_abi_version(void);
+
+/* Compile a DAG: edge i runs from[i] -> to[i], functions are 0 .. functions - 1. On failure *out is still a
+ * handle (unless SMILESS_NO_MEMORY), good for smiless_search_message and smiless_search_free only. */
+SMILESS_API smiless_status smiless_search_new(int32_t functions, int32_t edges, const int32_t *from,
+                                              const int32_t *to, smiless_search **out);
+SMILESS_API void smiless_search_free(smiless_search *search);
+SMILESS_API const char *smiless_search_message(const smiless_search *search);
+
+/* Set the modes: those of function v are offsets[v] .. offsets[v + 1] - 1, each with a release (seconds after
+ * the arrival before which it cannot begin) and a latency (seconds). The arrays are copied. */
+SMILESS_API smiless_status smiless_search_set_modes(smiless_search *search, const int64_t *offsets,
+                                                    const double *release, const double *latency);
+
+/* Choose one mode per function, of least summed cost, such that the longest path takes at most `sla` seconds.
+ * cost[i] is that of mode i in dollars per invocation; +inf leaves the mode out. `budget` may be NULL, as may
+ * any of its fields be <= 0 (no limit); so may `stop`; time_limit <= 0 is none. choice[v] receives an index
+ * within the modes of v. Equal costs are settled by the lexicographically least vector of ranks, a mode's
+ * rank being its place in its function by (latency, release, index). */
+SMILESS_API smiless_status smiless_search_solve(smiless_search *search, const double *cost, double sla,
+                                                const smiless_work *budget, double time_limit,
+                                                smiless_stop stop, void *context, int32_t *choice,
+                                                smiless_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

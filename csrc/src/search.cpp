@@ -1,0 +1,340 @@
+#include "smiless/search.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+
+namespace smiless {
+
+namespace {
+
+// Durations beyond 73 years would overflow sums of nanoseconds.
+constexpr double most_nanoseconds = 2.3e18;
+
+double snapped(double seconds, double (*otherwise)(double)) {
+  const double ns = seconds * 1e9, whole = std::nearbyint(ns);
+  const double ulp = std::nextafter(std::fabs(ns), HUGE_VAL) - std::fabs(ns);
+  return std::fabs(ns - whole) <= 4 * ulp ? whole : otherwise(ns);
+}
+
+}  // namespace
+
+Time nanoseconds_up(double seconds) { return static_cast<Time>(snapped(seconds, std::ceil)); }
+Time nanoseconds_down(double seconds) { return static_cast<Time>(snapped(seconds, std::floor)); }
+
+Search::Search(Network network)
+    : net_(std::move(network)),
+      modes_(net_.functions),
+      arc_of_(net_.functions),
+      cell_(net_),
+      relaxation_(net_.network),
+      kernel_labels_(net_),
+      branch_(net_),
+      plan_(net_.functions) {
+  for (int32_t a = 0; a < net_.network.arcs(); ++a)
+    if (net_.parts[a].kind == Part::Kind::function) arc_of_[net_.parts[a].left] = a;
+}
+
+void Search::set_modes(const int64_t *offsets, const double *release, const double *latency) {
+  const int32_t n = net_.functions;
+  if (offsets[0] != 0) throw std::invalid_argument("offsets[0] must be 0");
+  double total = 0;
+  for (int32_t v = 0; v < n; ++v) {
+    if (offsets[v + 1] <= offsets[v])
+      throw std::invalid_argument("function " + std::to_string(v) + " has no modes");
+    if (offsets[v + 1] - offsets[v] > INT32_MAX)
+      throw std::invalid_argument("function " + std::to_string(v) + " has too many modes");
+    double most = 0;
+    for (int64_t i = offsets[v]; i < offsets[v + 1]; ++i) {
+      if (!(release[i] >= 0) || !std::isfinite(release[i]))
+        throw std::invalid_argument("release[" + std::to_string(i) + "] must be finite and >= 0");
+      if (!(latency[i] >= 0) || !std::isfinite(latency[i]))
+        throw std::invalid_argument("latency[" + std::to_string(i) + "] must be finite and >= 0");
+      most = std::max(most, release[i] + latency[i]);
+    }
+    total += most;
+  }
+  if (total * 1e9 > most_nanoseconds)
+    throw std::invalid_argument("durations add up to more than 73 years");
+  offsets_.assign(offsets, offsets + n + 1);
+  release_.assign(release, release + offsets[n]);
+  latency_.assign(latency, latency + offsets[n]);
+  longest_ = 0;
+  for (int32_t v = 0; v < n; ++v) {
+    auto &list = modes_[v];
+    list.clear();
+    Time most = 0;
+    for (int64_t i = offsets[v]; i < offsets[v + 1]; ++i) {
+      const Time l = nanoseconds_up(latency[i]), r = nanoseconds_up(release[i]);
+      list.push_back({l, r + l, static_cast<int32_t>(i - offsets[v]), 0});
+      most = std::max(most, r + l);
+    }
+    std::sort(list.begin(), list.end(), [](const Mode &a, const Mode &b) {
+      if (a.latency != b.latency) return a.latency < b.latency;
+      return a.not_before != b.not_before ? a.not_before < b.not_before : a.index < b.index;
+    });
+    for (size_t k = 0; k < list.size(); ++k) list[k].rank = static_cast<int32_t>(k);
+    longest_ += most;
+  }
+}
+
+// Labels of the functions: the modes on offer at a cost up to `ceiling` that no other mode equals or beats.
+void Search::load_labels(const double *cost, double ceiling) {
+  for (int32_t v = 0; v < net_.functions; ++v) {
+    Labels &list = cell_.labels[arc_of_[v]];
+    list.clear();
+    const double *mine = cost + offsets_[v];
+    for (const Mode &m : modes_[v]) {
+      const double dollars = mine[m.index];
+      if (!(dollars <= ceiling)) continue;
+      const auto scaled = static_cast<Money>(std::llround(std::ldexp(dollars, exponent_)));
+      bool beaten = false;
+      for (size_t k = list.size(); k-- > 0 && !beaten;)
+        beaten = list[k].not_before <= m.not_before && list[k].cost <= scaled;
+      if (!beaten) list.push_back({m.latency, m.not_before, scaled, 0.0, m.index, m.rank});
+    }
+  }
+}
+
+double Search::plan_cost(const double *cost, const std::vector<int32_t> &plan) const {
+  // Compensated summation: the reported cost must not depend on the size of the application.
+  double sum = 0, lost = 0;
+  for (int32_t v = 0; v < net_.functions; ++v) {
+    const double x = cost[offsets_[v] + plan[v]], next = sum + x;
+    lost += std::fabs(sum) >= std::fabs(x) ? (sum - next) + x : (x - next) + sum;
+    sum = next;
+  }
+  return sum + lost;
+}
+
+// The independent look at a plan: O(n + m), from the modes as given and not from labels.
+Time Search::plan_latency(const std::vector<int32_t> &plan) const {
+  const Graph &g = net_.network;
+  std::vector<Time> clock(g.events, 0);
+  for (int32_t e : g.order)
+    for (int32_t k = g.in_offset[e]; k < g.in_offset[e + 1]; ++k) {
+      const int32_t a = g.in_arc[k], v = net_.parts[a].left;
+      Time finish = clock[g.tail[a]];
+      if (net_.parts[a].kind == Part::Kind::function) {
+        const int64_t i = offsets_[v] + plan[v];
+        finish = std::max(finish, nanoseconds_up(release_[i])) + nanoseconds_up(latency_[i]);
+      }
+      clock[e] = std::max(clock[e], finish);
+    }
+  return clock[Graph::sink];
+}
+
+// Every function at its best mode for the earliest times; of those the cheapest.
+void Search::fastest_plan(const double *cost, std::vector<int32_t> &plan) const {
+  const Graph &g = net_.network;
+  for (int32_t v = 0; v < net_.functions; ++v) {
+    const int32_t a = arc_of_[v];
+    const Time start = cell_.windows.earliest[g.tail[a]];
+    Time best = INT64_MAX;
+    int32_t mode = -1;
+    for (const Label &l : cell_.labels[a]) {
+      const Time finish = std::max(start + l.duration, l.not_before);
+      if (finish > best || (finish == best && cost[offsets_[v] + l.left] >= cost[offsets_[v] + mode])) continue;
+      best = finish, mode = l.left;
+    }
+    plan[v] = mode;
+  }
+}
+
+bool Search::adopt(Money cost, std::vector<int32_t> &&plan, bool ties) {
+  if (cost > incumbent_ || (cost == incumbent_ && !ties)) return false;
+  incumbent_ = cost;
+  plan_ = std::move(plan);
+  return true;
+}
+
+std::vector<int32_t> Search::read_kernel_plan(const KernelPlan &plan) {
+  std::vector<int32_t> modes(net_.functions), ranks(net_.functions);
+  for (int32_t a = 0; a < net_.kernel.arcs(); ++a) cell_.expand(net_.kernel.part[a], plan.label[a], ranks, modes);
+  return modes;
+}
+
+// Round the relaxation down to labels that fit their windows, then spend what slack is left.
+void Search::round_down() {
+  const Graph &g = net_.network;
+  std::vector<int32_t> choice(g.arcs());
+  const auto fill = [&](bool within_windows) {
+    for (int32_t a = 0; a < g.arcs(); ++a) {
+      const Labels &list = cell_.labels[a];
+      const Time start = within_windows ? relaxation_.time[g.tail[a]] : cell_.windows.earliest[g.tail[a]];
+      const Time end = within_windows ? relaxation_.time[g.head[a]] : INT64_MAX;
+      int32_t best = -1;
+      for (int32_t i = 0; i < static_cast<int32_t>(list.size()); ++i) {
+        if (within_windows) {
+          if (start + list[i].duration > end || list[i].not_before > end) continue;
+          if (best < 0 || list[i].cost < list[best].cost) best = i;
+        } else {
+          const auto finish = [&](const Label &l) { return std::max(start + l.duration, l.not_before); };
+          if (best < 0 || finish(list[i]) < finish(list[best])) best = i;
+        }
+      }
+      if (best < 0) return false;
+      choice[a] = best;
+    }
+    return true;
+  };
+  if (!fill(true)) fill(false);  // releases that do not fit: start from the fastest plan
+  reclaim_slack(g, cell_.labels, cell_.horizon, choice);
+  Money total = 0;
+  std::vector<int32_t> plan(net_.functions);
+  for (int32_t a = 0; a < g.arcs(); ++a) {
+    total += cell_.labels[a][choice[a]].cost;
+    if (net_.parts[a].kind == Part::Kind::function) plan[net_.parts[a].left] = cell_.labels[a][choice[a]].left;
+  }
+  adopt(total, std::move(plan), false);
+}
+
+// Exact search over labels within the gap; true when the incumbent is proved.
+bool Search::search_parts(double unit, Control &control) {
+  const auto gap = [&] { return static_cast<double>(incumbent_) - cell_.bound; };
+  const auto joins = [&](double limit) {
+    for (size_t p = net_.network.arcs(); p < net_.parts.size(); ++p)
+      if (!cell_.join(static_cast<int32_t>(p), limit, control)) return false;
+    return true;
+  };
+  // Plans that share the least excess are few: look at those first, and often they prove the rest away.
+  for (double share : {1.0 / 16, 1.0 / 4, 1.0}) {
+    if (share < 1 && gap() * share < 64 * cell_.margin) continue;
+    const double theta = std::max(gap(), 0.0) * share, limit = theta + cell_.margin;
+    if (!joins(limit)) return false;
+    std::optional<KernelPlan> found;
+    kernel_windows_.latest.clear();
+    std::vector<Labels> &labels = cell_.labels;
+    bool empty = false;
+    for (int32_t p : net_.kernel.part) empty = empty || labels[p].empty();
+    if (!empty && net_.series_parallel()) {
+      const int32_t root = net_.kernel.part[0];
+      const Labels &list = labels[root];
+      int32_t top = 0;
+      for (int32_t i = 1; i < static_cast<int32_t>(list.size()); ++i)
+        if (list[i].cost < list[top].cost ||
+            (list[i].cost == list[top].cost && cell_.precedes(root, list[i], list[top])))
+          top = i;
+      found = KernelPlan{list[top].cost, {top}};
+    } else if (!empty) {
+      Windows &w = kernel_windows_;
+      w.forward(net_.kernel, labels);
+      w.latest.assign(net_.kernel.events, cell_.horizon);
+      for (size_t i = net_.kernel.order.size(); i-- > 0;) {
+        const int32_t e = net_.kernel.order[i];
+        for (int32_t k = net_.kernel.out_offset[e]; k < net_.kernel.out_offset[e + 1]; ++k) {
+          const int32_t a = net_.kernel.out_arc[k];
+          w.latest[e] =
+              std::min(w.latest[e], w.latest[net_.kernel.head[a]] - labels[net_.kernel.part[a]].front().duration);
+        }
+      }
+      constexpr size_t most_states = 64;
+      const auto result = kernel_labels_.search(cell_, w, limit, most_states, control, found);
+      if (result == KernelLabels::Result::ended) return false;
+      if (result == KernelLabels::Result::crowded) {
+        if (found) adopt(found->cost, read_kernel_plan(*found), false);
+        // Branch and bound needs the labels of the whole gap.
+        if (share < 1 && !joins(std::max(gap(), 0.0) + cell_.margin)) return false;
+        const bool proved = branch_.search(cell_, unit, incumbent_, control, found, proved_);
+        if (found) adopt(found->cost, read_kernel_plan(*found), false);
+        return proved;
+      }
+    }
+    if (found) adopt(found->cost, read_kernel_plan(*found), true);
+    // All plans within theta of the bound have been looked at.
+    proved_ = std::max(proved_, std::min(static_cast<double>(incumbent_), cell_.bound - cell_.margin + theta));
+    if (gap() <= theta) return true;
+  }
+  return true;
+}
+
+smiless_result Search::solve(const double *cost, double sla, Control &control, int32_t *choice) {
+  const int32_t n = net_.functions;
+  if (modes_.empty() || offsets_.empty()) throw std::invalid_argument("no modes have been set");
+  if (!(sla >= 0) || !std::isfinite(sla)) throw std::invalid_argument("sla must be finite and >= 0");
+  for (int64_t i = 0; i < offsets_[n]; ++i)
+    if (!(cost[i] >= 0)) throw std::invalid_argument("cost[" + std::to_string(i) + "] must be >= 0 or +inf");
+
+  smiless_result result{};
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  cell_.horizon = sla * 1e9 < static_cast<double>(longest_) ? nanoseconds_down(sla) : longest_;
+  const auto finish = [&](smiless_outcome outcome) {
+    result.outcome = outcome;
+    result.work = control.done;
+    for (int32_t v = 0; v < n; ++v) choice[v] = plan_[v];
+    result.cost = plan_cost(cost, plan_);
+    result.latency = static_cast<double>(plan_latency(plan_)) / 1e9;
+    return result;
+  };
+
+  // The fastest plan of all says whether the sla can be met, and bounds what a mode may cost.
+  exponent_ = 0;
+  for (int32_t v = 0; v < n; ++v) {
+    Labels &list = cell_.labels[arc_of_[v]];
+    list.clear();
+    for (const Mode &m : modes_[v])
+      if (cost[offsets_[v] + m.index] < infinity) list.push_back({m.latency, m.not_before, 0, 0, m.index, m.rank});
+    if (list.empty()) {
+      std::fill(choice, choice + n, -1);
+      result.outcome = SMILESS_INFEASIBLE;
+      result.cost = result.bound = result.latency = result.shortest_latency = infinity;
+      return result;
+    }
+  }
+  cell_.windows.forward(net_.network, cell_.labels);
+  const Time shortest = cell_.windows.earliest[Graph::sink];
+  result.shortest_latency = static_cast<double>(shortest) / 1e9;
+  fastest_plan(cost, plan_);
+  if (shortest > cell_.horizon) {
+    result.bound = infinity;
+    return finish(SMILESS_INFEASIBLE);
+  }
+
+  bool proved = false;
+  double ceiling = plan_cost(cost, plan_);
+  // Costs become integers of 50 bits, relative to a plan at hand. If the search finds a far cheaper one, they
+  // are scaled anew, so that the resolution is always relative to the answer.
+  for (int round = 0; round < 8; ++round) {
+    if (ceiling == 0) {  // nothing is cheaper than free; ties still have an order
+      exponent_ = 0;
+    } else {
+      exponent_ = 49 - std::ilogb(ceiling);
+    }
+    ceiling = std::nextafter(ceiling * (1 + 1e-12), infinity);
+    load_labels(cost, ceiling);
+    if (!cell_.windows.trim(net_.network, cell_.labels, cell_.horizon))
+      throw std::logic_error("a plan at hand was trimmed away");
+    incumbent_ = 0;
+    for (int32_t v = 0; v < n; ++v)
+      incumbent_ += std::llround(std::ldexp(cost[offsets_[v] + plan_[v]], exponent_));
+
+    const double typical = static_cast<double>(std::max<Money>(incumbent_, 1)) /
+                           static_cast<double>(std::max<Time>(cell_.horizon, 1));
+    const double unit = std::ldexp(1.0, std::ilogb(typical) - 24);
+    relaxation_.reset(cell_.horizon, unit);
+    for (int32_t a = 0; a < net_.network.arcs(); ++a)
+      relaxation_.set_curve(a, cell_.labels[a], [](const Label &l) { return l.cost; });
+    const bool relaxed = relaxation_.solve(control);
+    cell_.set_prices(relaxation_, std::vector<double>(net_.parts.size(), 0.0));
+    proved_ = std::max(cell_.bound - cell_.margin, 0.0);
+    if (!relaxed) break;
+    round_down();
+    if (incumbent_ < (Money{1} << 40) && ceiling > 0 && incumbent_ > 0 && round < 7) {
+      ceiling = plan_cost(cost, plan_);
+      continue;
+    }
+    cell_.drop_above(static_cast<double>(incumbent_) - cell_.bound + cell_.margin);
+    proved = search_parts(unit, control);
+    break;
+  }
+  finish(proved                                        ? SMILESS_OPTIMAL
+         : control.end() == Control::End::stopped ? SMILESS_STOPPED
+                                                       : SMILESS_FEASIBLE);
+  result.bound = proved ? result.cost : std::min(result.cost, std::ldexp(proved_, -exponent_));
+  if (plan_latency(plan_) > cell_.horizon) throw std::logic_error("a plan failed its re-evaluation");
+  return result;
+}
+
+}  // namespace smiless

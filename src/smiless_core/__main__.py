@@ -1,0 +1,5 @@
+"""``python -m smiless_core`` is the `smiless` command."""
+
+from smiless_core.cli import main
+
+main()

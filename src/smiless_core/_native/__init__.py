@@ -1,0 +1,1 @@
+"""The one boundary to ``csrc``: Cython wrappers that call the C API of ``smiless.h`` and nothing else."""

@@ -1,0 +1,40 @@
+# The C API, as declared in csrc/include/smiless/smiless.h.
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "smiless/smiless.h" nogil:
+    ctypedef enum smiless_status:
+        SMILESS_OK
+        SMILESS_INVALID
+        SMILESS_NO_MEMORY
+        SMILESS_INTERNAL
+
+    ctypedef struct smiless_work:
+        int64_t augmentations
+        int64_t labels
+        int64_t nodes
+
+    ctypedef struct smiless_result:
+        int32_t outcome
+        double cost
+        double bound
+        double latency
+        double shortest_latency
+        smiless_work work
+
+    ctypedef int32_t (*smiless_stop)(void *context) noexcept nogil
+
+    ctypedef struct smiless_search
+
+    int32_t smiless_abi_version()
+    smiless_status smiless_search_new(
+        int32_t functions, int32_t edges, const int32_t *origin, const int32_t *to, smiless_search **out
+    )
+    void smiless_search_free(smiless_search *search)
+    const char *smiless_search_message(const smiless_search *search)
+    smiless_status smiless_search_set_modes(
+        smiless_search *search, const int64_t *offsets, const double *release, const double *latency
+    )
+    smiless_status smiless_search_solve(
+        smiless_search *search, const double *cost, double sla, const smiless_work *budget, double time_limit,
+        smiless_stop stop, void *context, int32_t *choice, smiless_result *result
+    )

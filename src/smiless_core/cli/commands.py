@@ -1,0 +1,83 @@
+"""The commands, put together."""
+
+from typing import Annotated
+
+import typer
+
+from smiless_core.cli.data import catalog, describe, fit, versions
+from smiless_core.cli.planning import frontier, plan
+
+__all__ = ["smiless"]
+
+
+def _examples(*lines: str) -> str:
+    """Return what stands below the help of a command; its first sign asks for the lines to be kept apart."""
+    return "\b\n" + "\n  ".join(["For example:", *lines])
+
+
+smiless = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: it stays readable in any terminal, file and log
+    help="Plan serverless inference applications: what each function runs on, and when its instances exist,"
+    " so that every invocation meets its SLA at the lowest cost.\n\n"
+    "Exit codes: 0 done, 1 no plan meets the SLA, 2 bad input.",
+    epilog=_examples("smiless plan amber-alert --every 10", "smiless plan --help"),
+)
+_trace = typer.Typer(rich_markup_mode=None, help="Look at recorded arrivals: see describe.")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from smiless_core import __version__
+
+        print(f"smiless {__version__}")
+        raise typer.Exit
+
+
+@_trace.callback(invoke_without_command=True)
+def _help_unless_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@smiless.callback(invoke_without_command=True)
+def _smiless(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    _help_unless_command(context)
+
+
+smiless.command(
+    epilog=_examples(
+        "smiless plan amber-alert --every 10",
+        "smiless plan voice-assistant --every 3 --sla 4 --json",
+        "smiless plan app.yaml --profiles profiles.yaml --trace arrivals.csv",
+    )
+)(plan)
+smiless.command(
+    epilog=_examples(
+        "smiless frontier image-query --every 10",
+        "smiless frontier app.yaml --profiles profiles.yaml --every 10 --max-sla 5",
+    )
+)(frontier)
+smiless.command(
+    epilog=_examples(
+        "smiless fit measurements.csv",
+        "smiless fit measurements.csv -o profiles.yaml",
+        "smiless plan app.yaml --profiles profiles.yaml --every 10",
+    )
+)(fit)
+_trace.command(
+    epilog=_examples(
+        "smiless trace describe arrivals.csv",
+        "smiless trace describe invocations.csv --select 0f18b823 --placement equidistant",
+    )
+)(describe)
+smiless.add_typer(_trace, name="trace")
+smiless.command(epilog=_examples("smiless catalog", "smiless catalog amber-alert", "smiless catalog --json"))(
+    catalog
+)
+smiless.command()(versions)

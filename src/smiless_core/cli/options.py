@@ -1,0 +1,115 @@
+"""The arguments and options that several commands share, and how their values are read."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+import typer
+
+from smiless_core.errors import InvalidInputError
+from smiless_core.traces import Format, Placement
+from smiless_core.validation import shown
+
+__all__ = [
+    "TRACE_OPTIONS",
+    "App",
+    "AsJson",
+    "Every",
+    "FormatOption",
+    "PlacementOption",
+    "ProfilesFile",
+    "Seed",
+    "Select",
+    "TraceFile",
+    "naming_options",
+    "seconds",
+    "whole_number_from",
+]
+
+
+_SHORTEST, _LONGEST = 1e-9, 4.6e9  # the ends of what `Arrivals` takes
+
+
+def seconds(given: str) -> float:
+    """Read a number of seconds, within what the library can count in nanoseconds."""
+    with contextlib.suppress(ValueError):
+        if _SHORTEST <= (value := float(given)) <= _LONGEST:
+            return value
+    raise typer.BadParameter(f"expected seconds from {_SHORTEST:g} to {_LONGEST:g}, got {shown(given)}")
+
+
+def whole_number_from(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number of at least `least`."""
+
+    def whole_number(given: str) -> int:
+        with contextlib.suppress(ValueError):
+            if (value := int(given)) >= least:
+                return value
+        raise typer.BadParameter(f"expected a whole number of at least {least}, got {shown(given)}")
+
+    return whole_number
+
+
+@contextlib.contextmanager
+def naming_options(**options: str) -> Iterator[None]:
+    """Let an error about one of these arguments of the library name the option that gave it."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if error.place not in options:
+            raise
+        raise InvalidInputError(error.message, place=options[error.place], file=error.file) from None
+
+
+TRACE_OPTIONS = {name: f"--{name}" for name in ("format", "select", "placement", "seed")}
+"""The options about how to read a trace, by the name of the argument that they give."""
+
+App = Annotated[
+    str,
+    typer.Argument(
+        metavar="APP",
+        show_default=False,
+        help="An application file (.yaml, .json, .toml), or a built-in one.",
+    ),
+]
+ProfilesFile = Annotated[
+    str | None,
+    typer.Option(
+        "--profiles",
+        metavar="FILE",
+        help="Profiles of the functions, and perhaps prices; those of the catalog by default.",
+    ),
+]
+Every = Annotated[
+    float | None,
+    typer.Option("--every", metavar="SECONDS", parser=seconds, help="Invocations come at this interval."),
+]
+TraceFile = Annotated[
+    str | None,
+    typer.Option("--trace", metavar="FILE", help="Invocations come at the mean interval of this trace."),
+]
+FormatOption = Annotated[
+    Format | None, typer.Option("--format", help="Of the trace; its first lines tell by default.")
+]
+Select = Annotated[
+    str | None,
+    typer.Option(
+        "--select",
+        metavar="ID",
+        help="Only this function or application of the trace; the start of its id will do.",
+    ),
+]
+PlacementOption = Annotated[
+    Placement | None,
+    typer.Option(
+        "--placement",
+        help="Where in their minute or second arrivals come that the trace only counts; uniform by default.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", metavar="N", parser=whole_number_from(0), help="Of a random placement; 0 by default."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]

@@ -1,0 +1,207 @@
+"""The commands that plan: what is to be planned, and how the answer is shown."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from smiless_core.arrivals import Arrivals
+from smiless_core.cli.exit_codes import ExitCode
+from smiless_core.cli.options import (
+    TRACE_OPTIONS,
+    App,
+    AsJson,
+    Every,
+    FormatOption,
+    PlacementOption,
+    ProfilesFile,
+    Seed,
+    Select,
+    TraceFile,
+    naming_options,
+    seconds,
+    whole_number_from,
+)
+from smiless_core.cli.printing import no_frontier, price_note, print_result, trace_note
+from smiless_core.errors import InfeasibleError, InvalidInputError
+from smiless_core.model import Application, Problem
+from smiless_core.solver.formatting import fitting_width, wrapped
+
+__all__ = ["frontier", "plan"]
+
+_APPLICATION_SUFFIXES = {".yaml", ".yml", ".json", ".toml"}
+
+
+class Method(StrEnum):
+    """How to search."""
+
+    EXACT = "exact"
+    MILP = "milp"
+
+
+def plan(
+    app: App,
+    every: Every = None,
+    trace: TraceFile = None,
+    profiles: ProfilesFile = None,
+    sla: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds, help="The SLA; the application's by default."),
+    ] = None,
+    method: Annotated[
+        Method, typer.Option(help="The native search; or, to compare, the same question put to HiGHS.")
+    ] = Method.EXACT,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds, help="Settle for the best plan found by then."),
+    ] = None,
+    format: FormatOption = None,
+    select: Select = None,
+    placement: PlacementOption = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> int:
+    """Find the cheapest plan that meets the SLA, and prove it.
+
+    A plan says for each function what it runs on (CPU cores or a share of a GPU, batch, replicas) and when
+    its instances start, are ready and are let go. What is cheapest depends on how often invocations come:
+    say it with --every or --trace. Where no plan meets the SLA, you see the fastest plan and what limits it,
+    and the exit code is 1.
+    """
+    from smiless_core.solver.solution import solve
+
+    arrivals, note = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
+    problem, prices = _problem(app, profiles)
+    try:
+        solution = solve(problem, arrivals, method=method, sla=sla, time_limit=time_limit)
+    except InvalidInputError as error:
+        raise error.within(file=app) from None
+    print_result(solution.to_dict() if as_json else "\n".join([str(solution), "", *note, prices]))
+    return ExitCode.DONE if solution.feasible else ExitCode.INFEASIBLE
+
+
+def frontier(
+    app: App,
+    every: Every = None,
+    trace: TraceFile = None,
+    profiles: ProfilesFile = None,
+    min_sla: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds, help="Leave out tighter SLAs; none by default."),
+    ] = None,
+    max_sla: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds, help="Leave out looser SLAs; none by default."),
+    ] = None,
+    max_points: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole_number_from(1),
+            help="Stop after so many breakpoints, counted from the loosest SLA; all by default.",
+        ),
+    ] = None,
+    format: FormatOption = None,
+    select: Select = None,
+    placement: PlacementOption = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> int:
+    """Find what every SLA costs.
+
+    As the SLA gets looser, the cost falls in steps: these are all of them, exactly. Between two steps a
+    looser SLA saves nothing, so an SLA worth promising is one where a step begins. Where no SLA in the range
+    can be met, the exit code is 1.
+    """
+    from smiless_core.solver.pareto import frontier as all_breakpoints
+
+    arrivals, note = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
+    problem, prices = _problem(app, profiles)
+    try:
+        with naming_options(max_sla="--max-sla"), _progress_bar() as progress:
+            found = all_breakpoints(
+                problem,
+                arrivals,
+                min_sla=min_sla,
+                max_sla=max_sla,
+                max_points=max_points,
+                progress=progress,
+            )
+    except InfeasibleError as error:
+        print_result(no_frontier(problem, error) if as_json else wrapped(f"{error}.", fitting_width(None)))
+        return ExitCode.INFEASIBLE
+    print_result(found.to_dict() if as_json else "\n".join([str(found), "", *note, prices]))
+    return ExitCode.DONE
+
+
+def _problem(app: str, profiles_file: str | None) -> tuple[Problem, str]:
+    """Return the problem, and a note on its prices."""
+    from smiless_core import catalog
+    from smiless_core.model.files import read_profile_file
+
+    application = _application(app)
+    if profiles_file is None:
+        profiles, prices = catalog.profiles(), None
+    else:
+        profiles, prices = read_profile_file(profiles_file)
+    try:
+        problem = Problem(application, profiles, prices or catalog.prices())
+    except InvalidInputError as error:
+        raise error.within(file=app) from None
+    return problem, price_note(problem.prices, of_catalog=prices is None)
+
+
+def _application(app: str) -> Application:
+    from smiless_core import catalog
+    from smiless_core.model.files import read_application
+
+    built_in = catalog.applications()
+    if app in built_in:
+        return built_in[app]
+    if os.path.lexists(app) or os.sep in app or Path(app).suffix in _APPLICATION_SUFFIXES:
+        return read_application(app)
+    raise InvalidInputError.unknown("file or built-in application", app, built_in)
+
+
+def _arrivals(
+    every: float | None, trace_file: str | None, **trace_options: Any
+) -> tuple[Arrivals, list[str]]:
+    """Return the arrivals, and a note on them where they come from a trace."""
+    given = {name: value for name, value in trace_options.items() if value is not None}
+    if trace_file is None:
+        for name in given:
+            raise InvalidInputError("needs --trace FILE", place=TRACE_OPTIONS[name])
+        if every is None:
+            raise InvalidInputError("say how often invocations come: --every SECONDS or --trace FILE")
+        return Arrivals.every(every), []
+    if every is not None:
+        raise InvalidInputError("give --every or --trace, not both")
+    from smiless_core.traces import read_trace
+
+    with naming_options(**TRACE_OPTIONS):
+        recorded = read_trace(trace_file, **given)
+    try:
+        return recorded.arrivals(), [trace_note(recorded)]
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message, file=trace_file) from None
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Callable[[int, float], object] | None]:
+    """Show progress on standard error, where somebody may be looking."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(
+        console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda points, done: progress.update(task, completed=done, description=f"{points} breakpoints")

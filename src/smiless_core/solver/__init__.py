@@ -1,0 +1,1 @@
+"""Configuration search: the cheapest choice of one mode per function that meets the SLA."""

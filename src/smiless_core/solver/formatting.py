@@ -1,0 +1,134 @@
+"""Numbers, sentences and tables as plain text for people.
+
+Everything but names is plain ASCII, so that it survives any terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import shutil
+import textwrap
+from collections.abc import Collection, Iterable, Sequence
+
+__all__ = [
+    "aligned",
+    "dollars",
+    "exact_seconds",
+    "fact",
+    "fitting_width",
+    "per_million",
+    "percent",
+    "seconds",
+    "table",
+    "wrapped",
+]
+
+_NARROWEST, _USUAL, _WIDEST = 60, 100, 120
+_LABEL = 15
+
+
+def seconds(value: float) -> str:
+    """Seconds to the millisecond, or three digits of what is shorter than 100 ms."""
+    if abs(value) >= 0.1:
+        return f"{value:,.3f} s"
+    if value == 0.0:
+        return "0 s"
+    return f"{1e3 * value:.3g} ms" if abs(value) >= 1e-6 else f"{1e9 * value:.3g} ns"
+
+
+def exact_seconds(value: float) -> str:
+    """Seconds to the nanosecond, without trailing zeros."""
+    text = f"{value:.9f}".rstrip("0").rstrip(".")
+    return f"{text if value >= 1e-9 else repr(value)} s"
+
+
+def dollars(value: float) -> str:
+    """Dollars with four significant digits, and never fewer than two decimals."""
+    return f"${aligned([value])[0]}"
+
+
+def per_million(cost: float) -> str:
+    """Dollars for a million invocations."""
+    return dollars(1e6 * cost)
+
+
+def aligned(values: Sequence[float]) -> list[str]:
+    """Write numbers with equally many decimals: four significant digits for the largest, but at least two."""
+    largest = max(values)
+    decimals = min(max(2, 3 - math.floor(math.log10(largest))), 20) if largest > 0.0 else 0
+    return [f"{value:,.{decimals}f}" for value in values]
+
+
+def percent(fraction: float) -> str:
+    """Percent with three significant digits."""
+    return f"{100 * fraction:.3g} %"
+
+
+def fitting_width(width: int | None) -> int:
+    """Return the columns to fill: those given, or those of the terminal within bounds."""
+    if width is not None:
+        return width
+    return min(max(shutil.get_terminal_size((_USUAL, 24)).columns, _NARROWEST), _WIDEST)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break a paragraph at spaces; a name is broken only where it is longer than a line."""
+    return textwrap.fill(text, width, break_on_hyphens=False)
+
+
+def fact(label: str, text: str, width: int) -> str:
+    """Return a labeled line, its text aligned with that of other facts."""
+    indent = " " * (2 + _LABEL)
+    return textwrap.fill(
+        text, width, initial_indent=f"  {label:<{_LABEL}}", subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    width: int,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+) -> str:
+    """Lay out a table.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        The columns.
+    rows : iterable of sequences of str
+        Cells; taken literally, brackets and all.
+    width : int
+        Columns of text to stay within; cells are wrapped.
+    right : collection of str
+        The headers of columns aligned to the right.
+    whole : collection of str
+        The headers of columns that are not wrapped.
+
+    Returns
+    -------
+    str
+        Lines without trailing spaces and newline.
+    """
+    from rich.box import Box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rule = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+    grid = Table(box=rule, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
+    for header in headers:
+        grid.add_column(
+            Text(header),
+            justify="right" if header in right else "left",
+            no_wrap=header in whole,
+            overflow="fold",
+        )
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    text = io.StringIO()
+    Console(file=text, width=width, color_system=None, legacy_windows=False).print(grid)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

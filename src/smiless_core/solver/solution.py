@@ -1,0 +1,266 @@
+"""What a solve returns: the cheapest plan with its proof, or why there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from smiless_core.arrivals import Arrivals
+from smiless_core.errors import InfeasibleError
+from smiless_core.model.plan import Assignment, Plan
+from smiless_core.model.problem import Problem
+from smiless_core.solver.formatting import exact_seconds
+from smiless_core.solver.tables import Search, Status, Work
+
+if TYPE_CHECKING:
+    from smiless_core.solver.lowering import CompiledProblem
+
+__all__ = ["Solution", "solve"]
+
+SCHEMA = 1
+
+
+def solve(
+    problem: Problem,
+    arrivals: Arrivals,
+    *,
+    method: str = "exact",
+    sla: float | None = None,
+    budget: Work | None = None,
+    time_limit: float | None = None,
+) -> Solution:
+    """Find the cheapest plan that meets the SLA, and prove it.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to plan.
+    arrivals : Arrivals
+        When the next invocation comes.
+    method : {"exact", "milp"}, default "exact"
+        The native search, or the same question as a mixed-integer program. They return the same plan.
+    sla : float, optional
+        Bound on the end-to-end latency, seconds; that of the application by default.
+    budget : Work, optional
+        How much work the exact search may do before it returns the best plan so far as ``feasible``. It
+        counts steps, so that results repeat. Unlimited by default.
+    time_limit : float, optional
+        Seconds after which the best plan so far is returned.
+
+    Returns
+    -------
+    Solution
+        An infeasible SLA is a status, not an error.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is wrong.
+    SolverError
+        If the search fails, or its plan does not survive an independent re-evaluation.
+
+    See Also
+    --------
+    CompiledProblem : Solve one problem many times.
+    """
+    from smiless_core.solver.lowering import CompiledProblem  # late: it is built on Solution
+
+    return CompiledProblem(problem).solve(
+        arrivals, method=method, sla=sla, budget=budget, time_limit=time_limit
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution:
+    """The answer to one planning question. Print it for a plan worth reading.
+
+    Attributes
+    ----------
+    compiled : CompiledProblem
+        The problem, ready to be asked again.
+    arrivals : Arrivals
+        The arrivals that were asked for.
+    search : Search
+        The answer in indices.
+    sla : float
+        The bound that was asked for, seconds.
+    method : str
+        How the answer was found.
+    budget : Work or None
+    time_limit : float or None
+        As given; further questions, such as `fastest`, are asked within the same.
+    """
+
+    compiled: CompiledProblem
+    arrivals: Arrivals
+    search: Search
+    sla: float
+    method: str
+    budget: Work | None = None
+    time_limit: float | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that was solved."""
+        return self.compiled.problem
+
+    @property
+    def status(self) -> Status:
+        """Whether there is a plan, and what is proved of it."""
+        return self.search.status
+
+    @property
+    def feasible(self) -> bool:
+        """Whether there is a plan."""
+        return self.search.choice is not None
+
+    @property
+    def cost(self) -> float:
+        """Dollars per invocation; infinity without a plan."""
+        return self.search.cost
+
+    @property
+    def bound(self) -> float:
+        """Proved lower bound on the cost of every plan that meets the SLA; infinity without a plan."""
+        return self.search.bound
+
+    @property
+    def gap(self) -> float:
+        """(cost - bound) / cost; NaN without a plan."""
+        return self.search.gap
+
+    @property
+    def work(self) -> Work:
+        """What the search did, in steps that repeat on every machine."""
+        return self.search.work
+
+    @property
+    def shortest_latency(self) -> float:
+        """The smallest SLA that can be met, seconds; infinity if the limits leave a function no mode."""
+        return self.search.shortest_latency
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The cheapest plan.
+
+        Raises
+        ------
+        InfeasibleError
+            If no plan meets the SLA; it names the shortest latency and the functions that limit it.
+        """
+        if self.search.choice is None:
+            raise self.infeasible()
+        return self.compiled.plan(self.search.choice.tolist(), self.arrivals, sla=self.sla)
+
+    @cached_property
+    def fastest(self) -> Plan:
+        """The cheapest plan of the shortest latency, whether that meets the SLA or not.
+
+        Raises
+        ------
+        InfeasibleError
+            If the limits leave a function no mode at all.
+        """
+        if math.isinf(self.shortest_latency):
+            raise self.infeasible()
+        choice = self.again(self.shortest_latency).choice
+        assert choice is not None, "the shortest latency can be reached"
+        return self.compiled.plan(choice.tolist(), self.arrivals, sla=self.sla)
+
+    @cached_property
+    def limited_by(self) -> tuple[str, ...]:
+        """The functions that keep the SLA from being met: the critical path of `fastest`.
+
+        Empty where there is a plan.
+        """
+        if self.feasible:
+            return ()
+        if math.isinf(self.shortest_latency):
+            return self.compiled.not_offered(self.arrivals)
+        return self.fastest.critical_path
+
+    def again(self, sla: float) -> Search:
+        """Ask the same with another SLA (seconds), within the same limits."""
+        return self.compiled.search(
+            self.arrivals, sla, method=self.method, budget=self.budget, time_limit=self.time_limit
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the solution ready for JSON: what ``smiless plan --json`` prints.
+
+        Returns
+        -------
+        dict
+            Without a plan, cost, bound and gap are None, and the rest tells of `fastest`. There are no NaN
+            and no infinities.
+        """
+        application = self.problem.application
+        plan = None if math.isinf(self.shortest_latency) else self.plan if self.feasible else self.fastest
+        return {
+            "schema": SCHEMA,
+            "application": application.name,
+            "status": str(self.status),
+            "sla": self.sla,
+            "attainment_target": application.attainment_target,
+            "cost": _finite(self.cost),
+            "bound": _finite(self.bound),
+            "gap": _finite(self.gap),
+            "latency": plan and plan.latency,
+            "cold_latency": plan and plan.cold_latency,
+            "attainment": plan and plan.attainment,
+            "critical_path": list(plan.critical_path) if plan else [],
+            "shortest_latency": _finite(self.shortest_latency),
+            "limited_by": list(self.limited_by),
+            "work": self.work._asdict(),
+            "functions": {assignment.function: _assignment(assignment) for assignment in plan or ()},
+        }
+
+    def infeasible(self) -> InfeasibleError:
+        """Return the error that says why there is no plan."""
+        name, limited_by = self.problem.application.name, ", ".join(self.limited_by)
+        if math.isinf(self.shortest_latency):
+            message = (
+                f"{name}: max_replicas = {self.problem.limits.max_replicas} leaves no mode for {limited_by}"
+                f" with arrivals {self.arrivals}"
+            )
+        else:
+            message = (
+                f"{name}: no plan meets an sla of {exact_seconds(self.sla)}: the shortest latency that can be"
+                f" reached is {exact_seconds(self.shortest_latency)}, limited by {limited_by}"
+            )
+        return InfeasibleError(message, self.shortest_latency, self.limited_by)
+
+    def __repr__(self) -> str:
+        cost = f", {self.cost:.6g} $ per invocation" if self.feasible else ""
+        return f"<Solution of {self.problem.application.name!r}: {self.status}{cost}>"
+
+    def __str__(self) -> str:
+        from smiless_core.solver.rendering import solution_text  # late: rich is loaded by those who print
+
+        return solution_text(self)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _assignment(assignment: Assignment) -> dict[str, Any]:
+    configuration = assignment.configuration
+    return {
+        "hardware": str(configuration.hardware),
+        "size": configuration.size,
+        "batch": configuration.batch,
+        "replicas": assignment.replicas,
+        "readiness": str(assignment.readiness),
+        "price_per_second": assignment.price_per_second,
+        "latency": assignment.latency,
+        "cold_start": assignment.cold_start,
+        "schedule": [
+            {"start": stay.start, "ready": stay.ready, "until": stay.until} for stay in assignment.schedule
+        ],
+        "prewarm": assignment.prewarm,
+        "keep_alive": assignment.keep_alive,
+        "cost": assignment.cost,
+    }

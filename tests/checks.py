@@ -1,0 +1,71 @@
+"""Certificates: what must hold of every answer, whoever gives it."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+import oracles
+
+
+def check_search(table: Any, sla: float, search: Any) -> None:
+    """Check an answer against its table by recomputation alone; optimality is left to the oracles."""
+    bound_ns = oracles.nanoseconds(sla, up=False)
+    shortest = oracles.shortest_latency(table)
+    if math.isinf(shortest):
+        assert math.isinf(search.shortest_latency)
+    else:
+        assert round(search.shortest_latency * 1e9) == round(shortest * 1e9)
+    feasible = not math.isinf(shortest) and round(shortest * 1e9) <= bound_ns
+    assert (search.status.value == "infeasible") == (not feasible)
+    assert all(count >= 0 for count in search.work)
+    if not feasible:
+        assert search.choice is None
+        assert math.isinf(search.cost)
+        return
+
+    choice = search.choice
+    assert isinstance(choice, np.ndarray)
+    assert choice.dtype == np.int64
+    sizes = np.diff(table.offsets)
+    assert choice.shape == sizes.shape
+    assert np.all((choice >= 0) & (choice < sizes))
+    cost, latency = oracles.evaluate(table, choice.tolist())
+    assert cost is not None, "a chosen mode is not offered"
+    assert latency <= bound_ns
+    assert math.isclose(search.cost, cost, rel_tol=1e-12, abs_tol=0.0)
+    assert round(search.latency * 1e9) == latency
+
+    # A bound below zero is true but silly: costs are not negative.
+    assert 0.0 <= search.bound <= search.cost
+    if search.status.value == "optimal":
+        assert search.bound == search.cost
+    gap = (search.cost - search.bound) / search.cost if search.cost > 0 else 0.0
+    assert math.isclose(search.gap, gap, rel_tol=1e-9, abs_tol=1e-15)
+
+
+def check_optimum(search: Any, optimum: oracles.Optimum, *, tolerance: float = 1e-12) -> None:
+    """Check an answer that claims to be optimal against brute force; then `check_search` for the rest.
+
+    The choice must be the canonical one where doubles can tell: costs that tie exactly, or that differ by
+    more than `tolerance`.
+    """
+    if not optimum.feasible:
+        assert search.status.value == "infeasible"
+        return
+    assert optimum.cost is not None
+    assert search.status.value == "optimal"
+    assert math.isclose(search.cost, optimum.cost, rel_tol=tolerance, abs_tol=0.0)
+    if tells_ties(optimum, tolerance):
+        assert tuple(search.choice.tolist()) == optimum.choice
+
+
+def tells_ties(optimum: oracles.Optimum, tolerance: float) -> bool:
+    """Whether the runner-up is no near tie: costs as much exactly, or clearly more."""
+    if optimum.runner_up is None:
+        return True
+    excess = optimum.runner_up - optimum.cost
+    return excess == 0 or excess > Fraction(tolerance) * optimum.runner_up

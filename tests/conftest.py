@@ -1,0 +1,16 @@
+"""Hypothesis profiles: ``pytest --hypothesis-profile=thorough`` runs twenty times the examples."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_COMMON = {
+    "deadline": None,
+    "print_blob": True,
+    "derandomize": "CI" in os.environ,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+
+settings.register_profile("default", max_examples=100, **_COMMON)
+settings.register_profile("thorough", max_examples=2000, **_COMMON)
+settings.load_profile("default")

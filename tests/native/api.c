@@ -1,0 +1,227 @@
+/* Drives the C API as a program in C does: random applications against brute force, wrong arguments, interruption.
+ * `make sanitize` runs it under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer.
+ *
+ * Latencies, releases and slas are quarters of a second and costs are whole dollars, all exact in double, so the
+ * answers are compared for equality. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "smiless/smiless.h"
+
+#define CHECK(condition)                                                                  \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
+      fprintf(stderr, "%s:%d: this does not hold: %s\n", __FILE__, __LINE__, #condition); \
+      exit(1);                                                                            \
+    }                                                                                     \
+  } while (0)
+
+enum { MOST_FUNCTIONS = 6, MOST_MODES = 4, MOST_EDGES = MOST_FUNCTIONS * MOST_FUNCTIONS };
+
+typedef struct {
+  int32_t functions, edges;
+  int32_t from[MOST_EDGES], to[MOST_EDGES]; /* from < to */
+  int64_t offsets[MOST_FUNCTIONS + 1];
+  double release[MOST_FUNCTIONS * MOST_MODES], latency[MOST_FUNCTIONS * MOST_MODES], cost[MOST_FUNCTIONS * MOST_MODES];
+} instance;
+
+static uint64_t state = 1;
+
+static int32_t draw(int32_t below) {
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return (int32_t)((state >> 33) % (uint64_t)below);
+}
+
+static instance draw_instance(void) {
+  instance drawn = {.functions = 1 + draw(MOST_FUNCTIONS)};
+  const int32_t density = 1 + draw(4);
+  for (int32_t v = 0; v < drawn.functions; ++v)
+    for (int32_t u = 0; u < v; ++u)
+      if (draw(4) < density) drawn.from[drawn.edges] = u, drawn.to[drawn.edges++] = v;
+  for (int32_t v = 0; v < drawn.functions; ++v) {
+    drawn.offsets[v + 1] = drawn.offsets[v] + 1 + draw(MOST_MODES);
+    for (int64_t i = drawn.offsets[v]; i < drawn.offsets[v + 1]; ++i) {
+      drawn.release[i] = draw(3) ? 0 : 0.25 * draw(8);
+      drawn.latency[i] = 0.25 * (1 + draw(8));
+      drawn.cost[i] = draw(10);
+    }
+  }
+  return drawn;
+}
+
+static double longest_path(const instance *in, const int32_t *choice) {
+  double finish[MOST_FUNCTIONS], longest = 0;
+  for (int32_t v = 0; v < in->functions; ++v) {
+    const int64_t mode = in->offsets[v] + choice[v];
+    double start = in->release[mode];
+    for (int32_t e = 0; e < in->edges; ++e)
+      if (in->to[e] == v && finish[in->from[e]] > start) start = finish[in->from[e]];
+    finish[v] = start + in->latency[mode];
+    if (finish[v] > longest) longest = finish[v];
+  }
+  return longest;
+}
+
+/* The place of a mode in its function by (latency, release, index). */
+static int32_t rank_of(const instance *in, int32_t v, int32_t mode) {
+  int32_t rank = 0;
+  const int64_t first = in->offsets[v], mine = first + mode;
+  for (int64_t i = first; i < in->offsets[v + 1]; ++i) {
+    const double by_latency = in->latency[i] - in->latency[mine], by_release = in->release[i] - in->release[mine];
+    rank += by_latency < 0 || (by_latency == 0 && (by_release < 0 || (by_release == 0 && i < mine)));
+  }
+  return rank;
+}
+
+static int before(const instance *in, const int32_t *one, const int32_t *other) {
+  for (int32_t v = 0; v < in->functions; ++v)
+    if (one[v] != other[v]) return rank_of(in, v, one[v]) < rank_of(in, v, other[v]);
+  return 0;
+}
+
+typedef struct {
+  int feasible;
+  double cost, shortest;
+  int32_t choice[MOST_FUNCTIONS];
+} answer;
+
+static answer brute_force(const instance *in, double sla) {
+  answer best = {.cost = INFINITY, .shortest = INFINITY};
+  int32_t choice[MOST_FUNCTIONS] = {0};
+  for (int32_t v = 0; v >= 0;) {
+    double cost = 0;
+    for (int32_t u = 0; u < in->functions; ++u) cost += in->cost[in->offsets[u] + choice[u]];
+    const double latency = longest_path(in, choice);
+    if (latency < best.shortest) best.shortest = latency;
+    if (latency <= sla && (cost < best.cost || (cost == best.cost && before(in, choice, best.choice)))) {
+      best.feasible = 1, best.cost = cost;
+      memcpy(best.choice, choice, sizeof choice);
+    }
+    for (v = in->functions - 1; v >= 0; --v) { /* count on */
+      if (++choice[v] < in->offsets[v + 1] - in->offsets[v]) break;
+      choice[v] = 0;
+    }
+  }
+  return best;
+}
+
+static void check_against_brute_force(void) {
+  const instance in = draw_instance();
+  smiless_search *search = NULL;
+  CHECK(smiless_search_new(in.functions, in.edges, in.from, in.to, &search) == SMILESS_OK);
+  CHECK(smiless_search_set_modes(search, in.offsets, in.release, in.latency) == SMILESS_OK);
+  for (int32_t repeat = 0; repeat < 4; ++repeat) {
+    const double sla = 0.25 * (1 + draw(8 * in.functions));
+    const answer best = brute_force(&in, sla);
+    int32_t choice[MOST_FUNCTIONS];
+    smiless_result result;
+    CHECK(smiless_search_solve(search, in.cost, sla, NULL, 0, NULL, NULL, choice, &result) == SMILESS_OK);
+    CHECK(result.shortest_latency == best.shortest);
+    CHECK(result.latency == longest_path(&in, choice));
+    if (best.feasible) {
+      CHECK(result.outcome == SMILESS_OPTIMAL);
+      CHECK(result.cost == best.cost && result.bound == best.cost);
+      CHECK(memcmp(choice, best.choice, sizeof(int32_t) * (size_t)in.functions) == 0);
+    } else {
+      CHECK(result.outcome == SMILESS_INFEASIBLE && result.latency == best.shortest);
+    }
+  }
+  smiless_search_free(search);
+}
+
+static void check_refused(smiless_status status, smiless_search *search) {
+  CHECK(status == SMILESS_INVALID);
+  const char *message = smiless_search_message(search);
+  CHECK(strlen(message) > 0 && strchr(message, '\n') == NULL);
+}
+
+static void check_wrong_graphs(void) {
+  static const struct {
+    int32_t functions, edges, from[2], to[2];
+  } wrong[] = {
+      {2, 2, {0, 1}, {1, 0}}, {2, 1, {0}, {2}}, {2, 1, {-1}, {1}},
+      {2, 1, {1}, {1}},       {0, 0, {0}, {0}}, {-1, 0, {0}, {0}},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+    smiless_search *search = NULL;
+    const smiless_status status =
+        smiless_search_new(wrong[i].functions, wrong[i].edges, wrong[i].from, wrong[i].to, &search);
+    check_refused(status, search);
+    smiless_search_free(search);
+  }
+}
+
+static void check_wrong_numbers(void) {
+  const int32_t from[] = {0}, to[] = {1};
+  const int64_t offsets[] = {0, 1, 3}, falling[] = {0, 2, 1}, empty[] = {0, 0, 1};
+  const double fine[] = {0, 0, 0}, latency[] = {1, 1, 2}, cost[] = {1, 5, 1};
+  const double wrong[][3] = {{0, NAN, 0}, {0, INFINITY, 0}, {-1, 0, 0}, {0, 1e300, 0}};
+  smiless_search *search = NULL;
+  int32_t choice[2];
+  smiless_result result;
+  CHECK(smiless_search_new(2, 1, from, to, &search) == SMILESS_OK);
+  check_refused(smiless_search_set_modes(search, falling, fine, latency), search);
+  check_refused(smiless_search_set_modes(search, empty, fine, latency), search);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+    check_refused(smiless_search_set_modes(search, offsets, wrong[i], latency), search);
+    check_refused(smiless_search_set_modes(search, offsets, fine, wrong[i]), search);
+  }
+  CHECK(smiless_search_set_modes(search, offsets, fine, latency) == SMILESS_OK);
+  check_refused(smiless_search_solve(search, cost, NAN, NULL, 0, NULL, NULL, choice, &result), search);
+  check_refused(smiless_search_solve(search, wrong[0], 3, NULL, 0, NULL, NULL, choice, &result), search);
+  CHECK(smiless_search_solve(search, cost, 3, NULL, 0, NULL, NULL, choice, &result) == SMILESS_OK);
+  CHECK(result.outcome == SMILESS_OPTIMAL && result.cost == 2 && choice[0] == 0 && choice[1] == 1);
+  const double all_but_the_cheapest[] = {1, 5, INFINITY};
+  CHECK(smiless_search_solve(search, all_but_the_cheapest, 3, NULL, 0, NULL, NULL, choice, &result) == SMILESS_OK);
+  CHECK(result.outcome == SMILESS_OPTIMAL && result.cost == 6 && choice[1] == 0);
+  smiless_search_free(search);
+}
+
+static int32_t stop_at_once(void *calls) {
+  ++*(int32_t *)calls;
+  return 1;
+}
+
+/* A dense layered application is hard enough to be asked whether to stop; what is left is still a plan. */
+static void check_interruption(void) {
+  enum { LAYERS = 10, WIDTH = 4, FUNCTIONS = LAYERS * WIDTH, MODES = 20 };
+  static int32_t from[LAYERS * WIDTH * WIDTH], to[LAYERS * WIDTH * WIDTH], choice[FUNCTIONS];
+  static int64_t offsets[FUNCTIONS + 1];
+  static double release[FUNCTIONS * MODES], latency[FUNCTIONS * MODES], cost[FUNCTIONS * MODES];
+  int32_t edges = 0, calls = 0;
+  for (int32_t v = 0; v < FUNCTIONS; ++v) {
+    for (int32_t u = 0; u < WIDTH && v >= WIDTH; ++u)
+      if (draw(4) || u == v % WIDTH) from[edges] = (v / WIDTH - 1) * WIDTH + u, to[edges++] = v;
+    offsets[v + 1] = offsets[v] + MODES;
+    for (int64_t i = offsets[v]; i < offsets[v + 1]; ++i) {
+      latency[i] = 0.001 * (1 + draw(1000));
+      cost[i] = 1 / latency[i] + 0.01 * draw(100);
+    }
+  }
+  smiless_search *search = NULL;
+  smiless_result result;
+  CHECK(smiless_search_new(FUNCTIONS, edges, from, to, &search) == SMILESS_OK);
+  CHECK(smiless_search_set_modes(search, offsets, release, latency) == SMILESS_OK);
+  const double sla = LAYERS * 0.3;
+  CHECK(smiless_search_solve(search, cost, sla, NULL, 60, stop_at_once, &calls, choice, &result) == SMILESS_OK);
+  CHECK(calls > 0 && result.outcome == SMILESS_STOPPED);
+  CHECK(result.latency <= sla && result.bound <= result.cost);
+  const smiless_work budget = {.labels = 1, .nodes = 1};
+  CHECK(smiless_search_solve(search, cost, sla, &budget, 60, NULL, NULL, choice, &result) == SMILESS_OK);
+  CHECK(result.outcome == SMILESS_FEASIBLE);
+  CHECK(result.latency <= sla && result.bound <= result.cost);
+  smiless_search_free(search);
+}
+
+int main(void) {
+  CHECK(smiless_abi_version() == SMILESS_ABI_VERSION);
+  smiless_search_free(NULL);
+  check_wrong_graphs();
+  check_wrong_numbers();
+  for (int32_t i = 0; i < 2000; ++i) check_against_brute_force();
+  check_interruption();
+  puts("the C API holds");
+  return 0;
+}
