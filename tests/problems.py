@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -47,6 +48,16 @@ def chain(*latencies: float, cold_start: float = 3.0, sla: float = 10.0, **setti
         for v, latency in enumerate(latencies)
     }
     return Problem(Application.chain(*profiles, sla=sla), profiles, Prices(cpu=1.0, gpu=1.0), **settings)
+
+
+def nanoseconds_apart(levels: Iterable[int]) -> Problem:
+    """Return one function that takes 1 s and as many nanoseconds as each level, the cheaper the longer.
+
+    Levels are divisors of 840.
+    """
+    sizes = tuple(840 / level for level in levels)
+    profile = Profile("f0", {Hardware.CPU: hardware_profile(alpha=840e-9, beta=1.0, sizes=sizes)})
+    return Problem(Application.chain("f0", sla=2.0), {"f0": profile}, Prices(cpu=1.0, gpu=1.0))
 
 
 def diamond(**settings: Any) -> Problem:

@@ -204,10 +204,13 @@ def _arbitrary(most: int, largest: int) -> st.SearchStrategy[list[Row]]:
     return st.lists(st.tuples(st.one_of(st.just(0), number), number, number), min_size=1, max_size=most)
 
 
-def _subset_sum(most: int) -> st.SearchStrategy[list[Row]]:
-    """Cost plus latency is the same for every mode: the linear relaxation sees no difference at all."""
-    return st.lists(st.integers(0, 997), min_size=1, max_size=most, unique=True).map(
-        lambda latencies: [(0, latency, 1000 - latency) for latency in latencies]
+def _line(most: int, largest: int) -> st.SearchStrategy[list[Row]]:
+    """Cost plus latency is the same for every mode: the linear relaxation sees no difference at all.
+
+    Small latencies make a thousand ties of it, large ones a subset-sum problem.
+    """
+    return st.lists(st.integers(0, largest), min_size=1, max_size=most, unique=True).map(
+        lambda latencies: [(0, latency, largest + 3 - latency) for latency in latencies]
     )
 
 
@@ -243,7 +246,8 @@ FAMILIES: dict[str, Family] = {
     "announced": Family(_announced, Units(1e2, 2.0**20)),
     "arbitrary": Family(lambda most: _arbitrary(most, 40), Units(1e3, 1e6)),
     "ties": Family(lambda most: _arbitrary(most, 3), Units(1.0, 1.0)),
-    "subset-sum": Family(_subset_sum, Units(1e3, 2.0**10)),
+    "line": Family(lambda most: _line(most, 9), Units(1.0, 1.0)),
+    "subset-sum": Family(lambda most: _line(most, 997), Units(1e3, 2.0**10)),
     "close": Family(_close, Units(1e9, 2.0**4)),
 }
 

@@ -84,7 +84,7 @@ def test_within_keeps_the_innermost_file() -> None:
 @pytest.mark.parametrize(
     ("name", "known", "message"),
     [
-        ("detct", ["detect", "caption"], "no function named 'detct' (did you mean 'detect'?)"),
+        ("detection", ["detect", "caption"], "no function named 'detection' (did you mean 'detect'?)"),
         ("asr", ["detect", "caption"], "no function named 'asr' (known: detect, caption)"),
         ("asr", [], "no function named 'asr'"),
         (3, ["detect"], "no function named 3 (known: detect)"),

@@ -16,7 +16,7 @@ from smiless_core.timing import (
     nanoseconds_down,
     nanoseconds_up,
     release_terms,
-    timing,
+    response_times,
     warm_response,
 )
 from strategies import dags
@@ -58,7 +58,7 @@ def length(path, latency, release):
 
 
 def time_of(app, latency, release, bound=None):
-    return timing(app.predecessors, latency, order=app.order, release=release, bound=bound)
+    return response_times(app.predecessors, latency, order=app.order, release=release, bound=bound)
 
 
 # -- The core --------------------------------------------------------------------------------------------
@@ -114,37 +114,39 @@ def test_the_bound_is_the_latency_unless_given(graph):
 @given(graphs())
 def test_releases_default_to_the_arrival(graph):
     app, latency, _ = graph
-    found = timing(app.predecessors, latency, order=app.order)
+    found = response_times(app.predecessors, latency, order=app.order)
     assert found == time_of(app, latency, [0.0] * len(latency))
 
 
 def test_arguments_are_left_alone_and_arrays_do():
     latency, release = [1.0, 2.0], [5.0, 0.0]
-    found = timing([[], [0]], latency, order=[0, 1], release=release)
+    found = response_times([[], [0]], latency, order=[0, 1], release=release)
     assert (latency, release) == ([1.0, 2.0], [5.0, 0.0])
-    assert found == timing([[], [0]], np.array(latency), order=np.arange(2), release=np.array(release))
+    assert found == response_times(
+        [[], [0]], np.array(latency), order=np.arange(2), release=np.array(release)
+    )
 
 
 def test_an_endless_bound_leaves_endless_slack():
-    found = timing([[], [0]], [1.0, 2.0], order=[0, 1], bound=math.inf)
+    found = response_times([[], [0]], [1.0, 2.0], order=[0, 1], bound=math.inf)
     assert found.slack == found.latest_start == (math.inf, math.inf)
 
 
 def test_a_release_starts_a_critical_path():
-    found = timing([[], [0], [1]], [1.0, 1.0, 1.0], order=[0, 1, 2], release=[0.0, 4.0, 0.0])
+    found = response_times([[], [0], [1]], [1.0, 1.0, 1.0], order=[0, 1, 2], release=[0.0, 4.0, 0.0])
     assert found.latency == 6.0
     assert found.critical_path == (1, 2)
     assert found.slack == (3.0, 0.0, 0.0)
 
 
 def test_a_predecessor_goes_before_a_release_and_a_small_index_before_a_large_one():
-    assert timing([[], [0]], [2.0, 1.0], order=[0, 1], release=[0.0, 2.0]).critical_path == (0, 1)
-    assert timing([[], [], [0, 1]], [2.0, 2.0, 1.0], order=[0, 1, 2]).critical_path == (0, 2)
-    assert timing([[], []], [2.0, 2.0], order=[0, 1]).critical_path == (0,)
+    assert response_times([[], [0]], [2.0, 1.0], order=[0, 1], release=[0.0, 2.0]).critical_path == (0, 1)
+    assert response_times([[], [], [0, 1]], [2.0, 2.0, 1.0], order=[0, 1, 2]).critical_path == (0, 2)
+    assert response_times([[], []], [2.0, 2.0], order=[0, 1]).critical_path == (0,)
 
 
 def test_a_thousand_functions():
-    found = timing([[v - 1] if v else [] for v in range(1000)], [0.5] * 1000, order=range(1000))
+    found = response_times([[v - 1] if v else [] for v in range(1000)], [0.5] * 1000, order=range(1000))
     assert found.latency == 500.0
     assert found.critical_path == tuple(range(1000))
 

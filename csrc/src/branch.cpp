@@ -25,8 +25,9 @@ Graph with_release_arcs(const Graph &kernel) {
 
 Branch::Branch(const Network &net)
     : kernel_(net.kernel),
-      graph_(with_release_arcs(net.kernel)),
-      relaxation_(graph_),
+      released_graph_(with_release_arcs(net.kernel)),
+      plain_(kernel_),
+      released_(released_graph_),
       allowed_(net.parts.size()),
       least_(net.kernel.arcs()) {}
 
@@ -43,21 +44,21 @@ void Branch::load(const Cell &cell, const Node &node) {
       }
     }
   }
-  relaxation_.time = node.time, relaxation_.flow = node.flow;
+  relaxation_->time = node.time, relaxation_->flow = node.flow;
 }
 
 bool Branch::relax(Control &control) {
   for (int32_t a = 0; a < kernel_.arcs(); ++a)
-    relaxation_.set_curve(a, allowed_[kernel_.part[a]], [](const Label &l) { return l.cost; });
-  for (int32_t a = kernel_.arcs(); a < graph_.arcs(); ++a)
-    relaxation_.set_curve(a, std::array{Point{windows_.earliest[graph_.head[a]], 0}},
-                          [](const Point &p) { return p.cost; });
-  return relaxation_.solve(control);
+    relaxation_->set_curve(a, allowed_[kernel_.part[a]], [](const Label &l) { return l.cost; });
+  for (int32_t a = kernel_.arcs(); a < relaxed_arcs(); ++a)
+    relaxation_->set_curve(a, std::array{Point{windows_.earliest[released_graph_.head[a]], 0}},
+                           [](const Point &p) { return p.cost; });
+  return relaxation_->solve(control);
 }
 
 double Branch::value(int32_t arc, const Label &label) const {
   return static_cast<double>(label.cost) +
-         relaxation_.worth(arc) * static_cast<double>(label.duration - relaxation_.window(arc));
+         relaxation_->worth(arc) * static_cast<double>(label.duration - relaxation_->window(arc));
 }
 
 // The bound that the relaxation's flow gives, every arc at its best allowed label.
@@ -68,9 +69,9 @@ double Branch::node_bound(double margin) {
     for (const Label &l : allowed_[kernel_.part[a]]) least_[a] = std::min(least_[a], value(a, l));
     sum += least_[a];
   }
-  for (int32_t a = kernel_.arcs(); a < graph_.arcs(); ++a)
-    sum += relaxation_.worth(a) *
-           static_cast<double>(windows_.earliest[graph_.head[a]] - relaxation_.window(a));
+  for (int32_t a = kernel_.arcs(); a < relaxed_arcs(); ++a)
+    sum += relaxation_->worth(a) *
+           static_cast<double>(windows_.earliest[released_graph_.head[a]] - relaxation_->window(a));
   return sum;
 }
 
@@ -93,13 +94,19 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
     return a.bound != b.bound ? a.bound > b.bound : a.serial < b.serial;  // deeper first among equals
   };
   std::priority_queue<Node, std::vector<Node>, decltype(worse)> open(worse);
-  relaxation_.reset(cell.horizon, unit);
+  windows_.forward(kernel_, cell.labels);
+  bool releases = false;
+  for (int32_t a = 0; a < arcs; ++a)
+    for (const Label &l : cell.labels[kernel_.part[a]])
+      releases |= l.not_before > windows_.earliest[kernel_.tail[a]] + l.duration;
+  relaxation_ = releases ? &released_ : &plain_;
+  relaxation_->reset(cell.horizon, unit);
   first_.assign(1, 0);
   for (int32_t a = 0; a < arcs; ++a)
     first_.push_back(first_.back() + static_cast<int32_t>(cell.labels[kernel_.part[a]].size()));
   int64_t serial = 0;
   open.push({cell.bound - cell.margin, serial, std::vector<uint64_t>((first_.back() + 63) / 64, ~uint64_t{0}),
-             relaxation_.time, relaxation_.flow});
+             relaxation_->time, relaxation_->flow});
   // Costs are whole numbers: a node is of use only if it can hold a cost of at most incumbent - 1.
   const auto hopeless = [&](double lower) { return std::ceil(lower) >= static_cast<double>(incumbent); };
   std::vector<int32_t> choice(arcs);
@@ -123,9 +130,8 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
       useful = !hopeless(lower);
       dropped = false;
       for (int32_t a = 0; useful && a < arcs; ++a)
-        dropped |= std::erase_if(allowed_[kernel_.part[a]], [&](const Label &l) {
-                     return hopeless(now - least_[a] + value(a, l));
-                   }) > 0;
+        dropped |= std::erase_if(allowed_[kernel_.part[a]],
+                                 [&](const Label &l) { return hopeless(now - least_[a] + value(a, l)); }) > 0;
     }
     if (!useful) continue;
 
@@ -136,7 +142,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
     bool by_wait = false, whole = true;
     for (int32_t a = 0; a < arcs; ++a) {
       const Labels &list = allowed_[kernel_.part[a]];
-      const Time window = relaxation_.window(a), end = relaxation_.time[kernel_.head[a]];
+      const Time window = relaxation_->window(a), end = relaxation_->time[kernel_.head[a]];
       const Label *fits = nullptr, *fits_window = nullptr;
       for (const Label &l : list) {
         if (l.duration > window) break;
@@ -145,7 +151,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
       }
       if (fits) choice[a] = static_cast<int32_t>(fits - list.data());
       whole = whole && fits;
-      const double penalty = fits ? static_cast<double>(fits->cost) - relaxation_.hull_cost(a) : HUGE_VAL;
+      const double penalty = fits ? static_cast<double>(fits->cost) - relaxation_->hull_cost(a) : HUGE_VAL;
       if (penalty > worst && list.size() > 1) {
         worst = penalty, split = a;
         by_wait = !fits || fits->cost != fits_window->cost;
@@ -167,7 +173,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
     // Split at the window. Where the window holds all durations (rounding costs nothing here, but the waits do
     // not fit yet) any split makes progress: take the middle duration, or the shortest wait if there is but one.
     const Labels &list = allowed_[kernel_.part[split]];
-    const Time window = relaxation_.window(split);
+    const Time window = relaxation_->window(split);
     Time at = list.back().duration <= window ? list[(list.size() - 1) / 2].duration : window;
     if (!by_wait && list.back().duration <= at) {
       by_wait = true;
@@ -175,7 +181,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
              return a.not_before < b.not_before;
            })->not_before;
     } else if (by_wait) {
-      at = relaxation_.time[kernel_.head[split]];
+      at = relaxation_->time[kernel_.head[split]];
     }
     using Keeps = bool (*)(const Label &, Time);
     const Keeps above = by_wait ? Keeps([](const Label &l, Time t) { return l.not_before > t; })
@@ -183,7 +189,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
     const Keeps below = by_wait ? Keeps([](const Label &l, Time t) { return l.not_before <= t; })
                                 : Keeps([](const Label &l, Time t) { return l.duration <= t; });
     for (const Keeps keeps : {above, below})
-      open.push({lower, ++serial, mask(split, keeps, at), relaxation_.time, relaxation_.flow});
+      open.push({lower, ++serial, mask(split, keeps, at), relaxation_->time, relaxation_->flow});
   }
   bound = std::max(bound, static_cast<double>(incumbent));
   return true;

@@ -73,9 +73,17 @@ smiless_status smiless_search_set_modes(smiless_search *search, const int64_t *o
   });
 }
 
-smiless_status smiless_search_solve(smiless_search *search, const double *cost, double sla,
-                                    const smiless_work *budget, double time_limit, smiless_stop stop, void *context,
-                                    int32_t *choice, smiless_result *result) {
+smiless_status smiless_search_set_width(smiless_search *search, int64_t width) {
+  return guarded(search, [&] {
+    if (!search->search) throw std::invalid_argument("the search was not created");
+    if (width < 0 || width > 1000000) throw std::invalid_argument("width must be 0 to 1000000");
+    search->search->width = static_cast<size_t>(width);
+  });
+}
+
+smiless_status smiless_search_solve(smiless_search *search, const double *cost, double sla, const smiless_work *budget,
+                                    double time_limit, smiless_stop stop, void *context, int32_t *choice,
+                                    smiless_result *result) {
   return guarded(search, [&] {
     if (!search->search) throw std::invalid_argument("the search was not created");
     smiless::Control control(budget, time_limit, stop, context);

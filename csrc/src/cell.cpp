@@ -97,8 +97,7 @@ void Cell::drop_above(double limit) {
     std::erase_if(labels[i], [&](const Label &l) { return l.reduced > limit; });
 }
 
-void Cell::expand(int32_t part, const Label &label, std::vector<int32_t> &ranks,
-                  std::vector<int32_t> &modes) const {
+void Cell::expand(int32_t part, const Label &label, std::vector<int32_t> &ranks, std::vector<int32_t> &modes) const {
   const Part &p = net.parts[part];
   if (p.kind == Part::Kind::function) {
     modes[p.left] = label.left, ranks[p.left] = label.right;
@@ -161,9 +160,9 @@ bool Cell::join(int32_t p, double limit, Control &control) {
   // The reduced cost of a join is at least the sum of its pieces': look at the right one's in that order.
   by_reduced_.resize(b.size());
   std::iota(by_reduced_.begin(), by_reduced_.end(), 0);
-  std::sort(by_reduced_.begin(), by_reduced_.end(), [&](int32_t i, int32_t j) {
-    return b[i].reduced != b[j].reduced ? b[i].reduced < b[j].reduced : i < j;
-  });
+  std::sort(by_reduced_.begin(), by_reduced_.end(),
+            [&](int32_t i, int32_t j) { return b[i].reduced != b[j].reduced ? b[i].reduced < b[j].reduced : i < j; });
+  size_t most = 65536;
   for (size_t i = 0; i < a.size(); ++i) {
     int64_t seen = 0;
     for (int32_t j : by_reduced_) {
@@ -181,6 +180,12 @@ bool Cell::join(int32_t p, double limit, Control &control) {
       if (l.reduced <= limit) pairs_.push_back(l);
     }
     if (control.labeled(seen)) return false;
+    // Most pairs are dominated: drop those before they fill the memory.
+    if (pairs_.size() > most) {
+      keep_undominated(p, labels[p]);
+      pairs_.assign(labels[p].begin(), labels[p].end());
+      most = std::max(most, 2 * pairs_.size());
+    }
   }
   keep_undominated(p, labels[p]);
   return true;

@@ -131,14 +131,13 @@ KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, do
           if (from.reduced + l.reduced > limit) break;
           const Time clock = std::max({from.clock, start + l.duration, l.not_before});
           if (clock > windows.latest[e]) continue;
-          const double pull = from.pull +
-                              price.worth * static_cast<double>(start + l.duration - price.finish) +
+          const double pull = from.pull + price.worth * static_cast<double>(start + l.duration - price.finish) +
                               price.release_worth * static_cast<double>(l.not_before - price.finish);
           // What the arcs so far must wait for this event at least.
           const double wait = weight * static_cast<double>(clock - price.finish) - pull;
           if (from.reduced + l.reduced + wait > limit) continue;
-          next_.push_back({from.cost + l.cost, from.reduced + l.reduced, pull, clock,
-                           static_cast<int32_t>(steps_.size())});
+          next_.push_back(
+              {from.cost + l.cost, from.reduced + l.reduced, pull, clock, static_cast<int32_t>(steps_.size())});
           steps_.push_back({from.step, i});
           next_clocks_.insert(next_clocks_.end(), clocks_.begin() + static_cast<int64_t>(s) * width_,
                               clocks_.begin() + static_cast<int64_t>(s + 1) * width_);
@@ -148,14 +147,12 @@ KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, do
       now_.swap(next_), clocks_.swap(next_clocks_);
       if (now_.size() > 8 * most) cut(8 * most), crowded = true;
     }
-    const Time finish =
-        e == Graph::source ? 0 : cell.price[graph_.part[graph_.in_arc[graph_.in_offset[e]]]].finish;
+    const Time finish = e == Graph::source ? 0 : cell.price[graph_.part[graph_.in_arc[graph_.in_offset[e]]]].finish;
     for (size_t s = 0; s < now_.size(); ++s) {
       State &state = now_[s];
       state.reduced += weight * static_cast<double>(state.clock - finish) - state.pull;
       clocks_[s * width_ + slot_[e]] = state.clock;
-      for (int32_t c = closes_offset_[at]; c < closes_offset_[at + 1]; ++c)
-        clocks_[s * width_ + slot_[closes_[c]]] = 0;
+      for (int32_t c = closes_offset_[at]; c < closes_offset_[at + 1]; ++c) clocks_[s * width_ + slot_[closes_[c]]] = 0;
       if (e == Graph::sink) clocks_[s * width_ + slot_[e]] = 0;
       state.clock = 0, state.pull = 0;
     }
@@ -171,8 +168,7 @@ KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, do
   return result;
 }
 
-void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time horizon,
-                   std::vector<int32_t> &choice) {
+void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time horizon, std::vector<int32_t> &choice) {
   std::vector<Time> early(graph.events), late(graph.events);
   for (;;) {
     std::fill(early.begin(), early.end(), 0);

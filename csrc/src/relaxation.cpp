@@ -28,8 +28,7 @@ void Relaxation::finish_hull(Hull &hull) {
   hull.slopes.clear();
   for (size_t k = 0; k + 1 < hull.points.size(); ++k) {
     const Point &a = hull.points[k], &b = hull.points[k + 1];
-    const double slope =
-        static_cast<double>(a.cost - b.cost) / static_cast<double>(b.duration - a.duration) / unit_;
+    const double slope = static_cast<double>(a.cost - b.cost) / static_cast<double>(b.duration - a.duration) / unit_;
     // Rounded and capped slopes only cost the bound some sharpness; they must not rise.
     int64_t rounded = slope < static_cast<double>(steepest) ? std::llround(slope) : steepest;
     if (!hull.slopes.empty()) rounded = std::min(rounded, hull.slopes.back());
@@ -57,8 +56,7 @@ double Relaxation::hull_cost(int32_t arc) const {
   const Point &a = points[k];
   if (k + 1 == points.size() || d <= a.duration) return static_cast<double>(a.cost);
   const Point &b = points[k + 1];
-  return static_cast<double>(a.cost) - static_cast<double>(a.cost - b.cost) *
-                                           static_cast<double>(d - a.duration) /
+  return static_cast<double>(a.cost) - static_cast<double>(a.cost - b.cost) * static_cast<double>(d - a.duration) /
                                            static_cast<double>(b.duration - a.duration);
 }
 

@@ -42,8 +42,7 @@ void Search::set_modes(const int64_t *offsets, const double *release, const doub
   if (offsets[0] != 0) throw std::invalid_argument("offsets[0] must be 0");
   double total = 0;
   for (int32_t v = 0; v < n; ++v) {
-    if (offsets[v + 1] <= offsets[v])
-      throw std::invalid_argument("function " + std::to_string(v) + " has no modes");
+    if (offsets[v + 1] <= offsets[v]) throw std::invalid_argument("function " + std::to_string(v) + " has no modes");
     if (offsets[v + 1] - offsets[v] > INT32_MAX)
       throw std::invalid_argument("function " + std::to_string(v) + " has too many modes");
     double most = 0;
@@ -56,8 +55,7 @@ void Search::set_modes(const int64_t *offsets, const double *release, const doub
     }
     total += most;
   }
-  if (total * 1e9 > most_nanoseconds)
-    throw std::invalid_argument("durations add up to more than 73 years");
+  if (total * 1e9 > most_nanoseconds) throw std::invalid_argument("durations add up to more than 73 years");
   offsets_.assign(offsets, offsets + n + 1);
   release_.assign(release, release + offsets[n]);
   latency_.assign(latency, latency + offsets[n]);
@@ -191,6 +189,68 @@ void Search::round_down() {
   adopt(total, std::move(plan), false);
 }
 
+// Price the releases. The relaxation knows durations only: where the label it pays for must wait beyond its window,
+// raise what a nanosecond of waiting is worth to the arc until a label that waits less is as good, and solve again
+// with that flow coming in from the source. Any such prices give a valid bound; keep the best ones.
+bool Search::price_releases(double unit, Control &control) {
+  const Graph &g = net_.network;
+  std::vector<int64_t> worth(g.arcs(), 0), best_worth = worth, best_flow;
+  std::vector<double> scaled(net_.parts.size(), 0.0);
+  std::vector<Time> best_time;
+  const auto evaluate = [&] {
+    for (int32_t a = 0; a < g.arcs(); ++a) scaled[a] = static_cast<double>(worth[a]) * unit;
+    cell_.set_prices(relaxation_, scaled);
+    return cell_.bound;
+  };
+  double best = evaluate();
+  constexpr int rounds = 12;
+  bool complete = control.end() == Control::End::none;
+  for (int round = 0, worse = 0; complete && round < rounds && worse < 2; ++round) {
+    bool changed = false;
+    for (int32_t a = 0; a < g.arcs(); ++a) {
+      const Labels &list = cell_.labels[a];
+      const Time end = relaxation_.time[g.head[a]];
+      // set_prices left the reduced costs of the labels under the present prices.
+      const Label *top = nullptr;
+      for (const Label &l : list)
+        if (!top || l.reduced < top->reduced || (l.reduced == top->reduced && l.not_before < top->not_before)) top = &l;
+      if (top->not_before <= end) continue;
+      double rise = HUGE_VAL;
+      for (const Label &l : list)
+        if (l.not_before < top->not_before)
+          rise = std::min(rise, (l.reduced - top->reduced) / static_cast<double>(top->not_before - l.not_before));
+      if (rise == HUGE_VAL) rise = std::max(relaxation_.worth(a), unit);
+      // One unit more than the tie, so that the next look sees the other label first.
+      const int64_t units = static_cast<int64_t>(std::min(rise / unit, 0x1p48)) + 1;
+      worth[a] += units;
+      relaxation_.supply[g.head[a]] += units;
+      changed = true;
+    }
+    if (!changed) break;
+    if (best_flow.empty()) best_flow = relaxation_.flow, best_time = relaxation_.time;
+    for (int32_t a = 0; a < g.arcs(); ++a) {
+      const double price = static_cast<double>(worth[a]) * unit;
+      if (worth[a] > 0)
+        relaxation_.set_curve(a, cell_.labels[a], [&](const Label &l) {
+          return l.cost + std::llround(price * static_cast<double>(l.not_before - cell_.windows.earliest[g.head[a]]));
+        });
+    }
+    complete = relaxation_.solve(control);
+    const double bound = complete ? evaluate() : -HUGE_VAL;
+    if (bound > best) {
+      worse = bound - best < 1e-3 * (static_cast<double>(incumbent_) - best) ? worse + 1 : 0;
+      best = bound, best_worth = worth, best_flow = relaxation_.flow, best_time = relaxation_.time;
+    } else {
+      ++worse;
+    }
+  }
+  if (!best_flow.empty()) {
+    relaxation_.flow = best_flow, relaxation_.time = best_time, worth = best_worth;
+    evaluate();
+  }
+  return complete;
+}
+
 // Exact search over labels within the gap; true when the incumbent is proved.
 bool Search::search_parts(double unit, Control &control) {
   const auto gap = [&] { return static_cast<double>(incumbent_) - cell_.bound; };
@@ -230,8 +290,7 @@ bool Search::search_parts(double unit, Control &control) {
               std::min(w.latest[e], w.latest[net_.kernel.head[a]] - labels[net_.kernel.part[a]].front().duration);
         }
       }
-      constexpr size_t most_states = 64;
-      const auto result = kernel_labels_.search(cell_, w, limit, most_states, control, found);
+      const auto result = kernel_labels_.search(cell_, w, limit, width, control, found);
       if (result == KernelLabels::Result::ended) return false;
       if (result == KernelLabels::Result::crowded) {
         if (found) adopt(found->cost, read_kernel_plan(*found), false);
@@ -307,20 +366,19 @@ smiless_result Search::solve(const double *cost, double sla, Control &control, i
     if (!cell_.windows.trim(net_.network, cell_.labels, cell_.horizon))
       throw std::logic_error("a plan at hand was trimmed away");
     incumbent_ = 0;
-    for (int32_t v = 0; v < n; ++v)
-      incumbent_ += std::llround(std::ldexp(cost[offsets_[v] + plan_[v]], exponent_));
+    for (int32_t v = 0; v < n; ++v) incumbent_ += std::llround(std::ldexp(cost[offsets_[v] + plan_[v]], exponent_));
 
-    const double typical = static_cast<double>(std::max<Money>(incumbent_, 1)) /
-                           static_cast<double>(std::max<Time>(cell_.horizon, 1));
+    const double typical =
+        static_cast<double>(std::max<Money>(incumbent_, 1)) / static_cast<double>(std::max<Time>(cell_.horizon, 1));
     const double unit = std::ldexp(1.0, std::ilogb(typical) - 24);
     relaxation_.reset(cell_.horizon, unit);
     for (int32_t a = 0; a < net_.network.arcs(); ++a)
       relaxation_.set_curve(a, cell_.labels[a], [](const Label &l) { return l.cost; });
     const bool relaxed = relaxation_.solve(control);
-    cell_.set_prices(relaxation_, std::vector<double>(net_.parts.size(), 0.0));
+    const bool priced = price_releases(unit, control);  // sets prices in any case
     proved_ = std::max(cell_.bound - cell_.margin, 0.0);
-    if (!relaxed) break;
     round_down();
+    if (!relaxed || !priced) break;
     if (incumbent_ < (Money{1} << 40) && ceiling > 0 && incumbent_ > 0 && round < 7) {
       ceiling = plan_cost(cost, plan_);
       continue;
@@ -329,9 +387,7 @@ smiless_result Search::solve(const double *cost, double sla, Control &control, i
     proved = search_parts(unit, control);
     break;
   }
-  finish(proved                                        ? SMILESS_OPTIMAL
-         : control.end() == Control::End::stopped ? SMILESS_STOPPED
-                                                       : SMILESS_FEASIBLE);
+  finish(proved ? SMILESS_OPTIMAL : control.end() == Control::End::stopped ? SMILESS_STOPPED : SMILESS_FEASIBLE);
   result.bound = proved ? result.cost : std::min(result.cost, std::ldexp(proved_, -exponent_));
   if (plan_latency(plan_) > cell_.horizon) throw std::logic_error("a plan failed its re-evaluation");
   return result;

@@ -13,8 +13,8 @@ readiness     release  latency
 `on_request`  0        T + latency
 ============  =======  ======================
 
-with T the cold start. `timing` is the core, on indices; `warm_response` and `cold_response` speak for an
-application.
+with T the cold start. `response_times` is the core, on indices; `warm_response` and `cold_response` speak
+for an application.
 """
 
 import math
@@ -35,7 +35,7 @@ __all__ = [
     "nanoseconds_down",
     "nanoseconds_up",
     "release_terms",
-    "timing",
+    "response_times",
     "warm_response",
 ]
 
@@ -77,7 +77,7 @@ class Timing(NamedTuple):
     slack: tuple[float, ...]
 
 
-def timing(
+def response_times(
     predecessors: Sequence[Sequence[int]],
     latency: Sequence[float],
     *,
@@ -146,7 +146,7 @@ def timing(
 
 
 def release_terms(readiness: Readiness, latency: float, *, cold_start: float) -> tuple[float, float]:
-    """Return the release and the latency by which a mode enters `timing`.
+    """Return the release and the latency by which a mode enters `response_times`.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def _response(
     warm = _seconds(application, latency, "latency")
     cold = _seconds(application, cold_start, "cold_start")
     terms = [release_terms(ready, L, cold_start=T) for ready, L, T in zip(readiness, warm, cold, strict=True)]
-    return timing(
+    return response_times(
         application.predecessors,
         [duration for _, duration in terms],
         order=application.order,

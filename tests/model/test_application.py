@@ -125,8 +125,8 @@ def test_a_chain_uses_names_as_profiles_unless_told() -> None:
         (lambda: Application.chain("a", 3, sla=1), "functions[1]: expected a Function, got 3"),
         (lambda: Application("ab", sla=1), "functions: expected a list, got 'ab'"),
         (
-            lambda: Application.chain("detect", "say", sla=1).replace(edges=[("say", "detct")]),
-            "edges[0]: no function named 'detct' (did you mean 'detect'?)",
+            lambda: Application.chain("detect", "say", sla=1).replace(edges=[("say", "detection")]),
+            "edges[0]: no function named 'detection' (did you mean 'detect'?)",
         ),
         (
             lambda: application("ab", [("a", "b"), ("a", "b")]),

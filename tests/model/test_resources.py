@@ -120,6 +120,11 @@ def test_a_quantile_of_samples_is_the_smallest_that_enough_do_not_exceed(
     assert 100 * sum(sample < quantile for sample in samples) < enough
 
 
+def test_a_quantile_is_not_thrown_off_by_rounding() -> None:
+    assert 0.07 * 100 > 7.0
+    assert model(cold_start_samples=range(1, 101)).cold_start(quantile=0.07) == 7.0
+
+
 def test_sizes_and_batches_are_kept_ascending() -> None:
     profile = model(sizes=[4, 1.5], batches=[8, 1])
     assert profile.sizes == (1.5, 4.0)

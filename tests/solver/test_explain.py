@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
-from problems import Question, chain, diamond, questions
+from problems import Question, chain, diamond, nanoseconds_apart, questions
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InvalidInputError
 from smiless_core.model import Limits
@@ -57,6 +57,15 @@ def test_the_next_breakpoint_is_exact_to_the_nanosecond():
     before = compiled.solve(EVERY_10, sla=explanation.next_sla - 1e-9)
     assert explanation.next_saving == solution.cost - at.cost > 0.0
     assert before.cost == solution.cost
+
+
+@pytest.mark.native
+@examples(100)
+@given(st.sets(st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 10, 12]), min_size=2), st.integers(1, 12))
+def test_the_next_breakpoint_may_be_a_nanosecond_away(levels: set[int], at: int):
+    explanation = explain(solve(nanoseconds_apart(levels), EVERY_10, sla=(10**9 + at) / 1e9))
+    later = [level for level in levels if level > at] if explanation.solution.feasible else []
+    assert explanation.next_sla == ((10**9 + min(later)) / 1e9 if later else None)
 
 
 def test_more_sla_may_save_nothing():

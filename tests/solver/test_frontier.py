@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 import oracles
-from problems import Question, chain, diamond, questions
+from problems import Question, chain, diamond, nanoseconds_apart, questions
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InfeasibleError, InvalidInputError, SolverError
 from smiless_core.model import Limits
@@ -63,6 +64,14 @@ def test_the_staircase_of_a_diamond_by_enumeration(interval):
     assert len(expected) > 10
     assert [point.sla for point in found] == [sla for sla, _ in expected]
     assert [point.cost for point in found] == pytest.approx([cost for _, cost in expected], rel=1e-12)
+
+
+@pytest.mark.native
+@examples(40)
+@given(st.sets(st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 10, 12]), min_size=1))
+def test_breakpoints_may_be_a_nanosecond_apart(levels: set[int]):
+    found = frontier(nanoseconds_apart(levels), EVERY_10)
+    assert [point.sla for point in found] == [(10**9 + level) / 1e9 for level in sorted(levels)]
 
 
 def test_costs_fall_and_plans_take_as_long_as_they_may(curve):

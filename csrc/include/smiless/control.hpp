@@ -21,8 +21,8 @@ class Control {
       if (*b <= 0) *b = std::numeric_limits<int64_t>::max();
     // Ten years stand in for any longer limit: the clock counts in integers.
     if (timed_)
-      deadline_ = Clock::now() + std::chrono::nanoseconds(
-                                     static_cast<int64_t>((time_limit < 3e8 ? time_limit : 3e8) * 1e9));
+      deadline_ =
+          Clock::now() + std::chrono::nanoseconds(static_cast<int64_t>((time_limit < 3e8 ? time_limit : 3e8) * 1e9));
   }
 
   // Count work; true when the search must end. The clock and the callback are asked once per `poll_every` units.

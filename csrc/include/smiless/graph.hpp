@@ -10,10 +10,10 @@ namespace smiless {
 struct Graph {
   static constexpr int32_t source = 0, sink = 1;
   int32_t events = 2;
-  std::vector<int32_t> tail, head, part;           // per arc; `part` says whose labels it carries
-  std::vector<int32_t> order, position;            // topological order of events and its inverse
-  std::vector<int32_t> in_offset, in_arc;          // arcs into an event, by event
-  std::vector<int32_t> out_offset, out_arc;        // arcs out of an event, by event
+  std::vector<int32_t> tail, head, part;     // per arc; `part` says whose labels it carries
+  std::vector<int32_t> order, position;      // topological order of events and its inverse
+  std::vector<int32_t> in_offset, in_arc;    // arcs into an event, by event
+  std::vector<int32_t> out_offset, out_arc;  // arcs out of an event, by event
 
   int32_t arcs() const { return static_cast<int32_t>(tail.size()); }
   // Fill the order and the adjacency from tail and head.

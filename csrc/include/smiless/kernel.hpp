@@ -73,13 +73,17 @@ class Branch {
     std::vector<int64_t> flow;
   };
   const Graph &kernel_;
-  Graph graph_;  // the kernel and, per event, an arc from the source for its earliest time
-  Relaxation relaxation_;
+  // With releases, the kernel also gets an arc from the source to every event, as long as the event's earliest
+  // time; without, the durations say as much.
+  Graph released_graph_;
+  Relaxation plain_, released_;
+  Relaxation *relaxation_ = nullptr;
   Windows windows_;
-  std::vector<Labels> allowed_;   // of the node under way; `left` is the label's place in the cell
-  std::vector<int32_t> first_;    // per arc of the kernel, the bit of its first label
-  std::vector<double> least_;     // per arc of the kernel, the value of its best allowed label
+  std::vector<Labels> allowed_;  // of the node under way; `left` is the label's place in the cell
+  std::vector<int32_t> first_;   // per arc of the kernel, the bit of its first label
+  std::vector<double> least_;    // per arc of the kernel, the value of its best allowed label
   void load(const Cell &cell, const Node &node);
+  int32_t relaxed_arcs() const { return relaxation_ == &plain_ ? kernel_.arcs() : released_graph_.arcs(); }
   bool relax(Control &control);
   double value(int32_t arc, const Label &label) const;
   double node_bound(double margin);
@@ -88,7 +92,6 @@ class Branch {
 
 // Spend the slack of a plan: while some arc can change to a cheaper label within the windows that the others leave
 // it, change the one that saves most.
-void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time horizon,
-                   std::vector<int32_t> &choice);
+void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time horizon, std::vector<int32_t> &choice);
 
 }  // namespace smiless

@@ -41,8 +41,8 @@ class Relaxation {
   // Hull cost of the arc at its window: what the relaxation pays for it.
   double hull_cost(int32_t arc) const;
 
-  std::vector<Time> time;     // per event
-  std::vector<int64_t> flow;  // per arc, >= 0, conserved at every event but source and sink
+  std::vector<Time> time;       // per event
+  std::vector<int64_t> flow;    // per arc, >= 0, conserved at every event but source and sink
   std::vector<int64_t> supply;  // per event, flow that release arcs bring in from the source beside the arcs
 
  private:

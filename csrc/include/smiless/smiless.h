@@ -23,9 +23,9 @@ extern "C" {
 
 typedef enum smiless_status {
   SMILESS_OK = 0,
-  SMILESS_INVALID = 1,   /* an argument is out of its domain */
+  SMILESS_INVALID = 1, /* an argument is out of its domain */
   SMILESS_NO_MEMORY = 2,
-  SMILESS_INTERNAL = 3   /* a defect of the library: the result failed its own check */
+  SMILESS_INTERNAL = 3 /* a defect of the library: the result failed its own check */
 } smiless_status;
 
 /* What a search can say about its answer. */
@@ -62,8 +62,8 @@ SMILESS_API int32_t smiless_abi_version(void);
 
 /* Compile a DAG: edge i runs from[i] -> to[i], functions are 0 .. functions - 1. On failure *out is still a
  * handle (unless SMILESS_NO_MEMORY), good for smiless_search_message and smiless_search_free only. */
-SMILESS_API smiless_status smiless_search_new(int32_t functions, int32_t edges, const int32_t *from,
-                                              const int32_t *to, smiless_search **out);
+SMILESS_API smiless_status smiless_search_new(int32_t functions, int32_t edges, const int32_t *from, const int32_t *to,
+                                              smiless_search **out);
 SMILESS_API void smiless_search_free(smiless_search *search);
 SMILESS_API const char *smiless_search_message(const smiless_search *search);
 
@@ -72,15 +72,19 @@ SMILESS_API const char *smiless_search_message(const smiless_search *search);
 SMILESS_API smiless_status smiless_search_set_modes(smiless_search *search, const int64_t *offsets,
                                                     const double *release, const double *latency);
 
+/* How many partial plans may stand side by side where series and parallel joins do not reduce the application any
+ * further, before branch and bound takes over; 0 leaves all of it to branch and bound. The answer is the same, the
+ * work is not. */
+SMILESS_API smiless_status smiless_search_set_width(smiless_search *search, int64_t width);
+
 /* Choose one mode per function, of least summed cost, such that the longest path takes at most `sla` seconds.
  * cost[i] is that of mode i in dollars per invocation; +inf leaves the mode out. `budget` may be NULL, as may
  * any of its fields be <= 0 (no limit); so may `stop`; time_limit <= 0 is none. choice[v] receives an index
  * within the modes of v. Equal costs are settled by the lexicographically least vector of ranks, a mode's
  * rank being its place in its function by (latency, release, index). */
 SMILESS_API smiless_status smiless_search_solve(smiless_search *search, const double *cost, double sla,
-                                                const smiless_work *budget, double time_limit,
-                                                smiless_stop stop, void *context, int32_t *choice,
-                                                smiless_result *result);
+                                                const smiless_work *budget, double time_limit, smiless_stop stop,
+                                                void *context, int32_t *choice, smiless_result *result);
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,7 @@ class Search:
         release: NDArray[np.float64],
         latency: NDArray[np.float64],
     ) -> None: ...
+    def set_width(self, width: int) -> None: ...
     def solve(
         self,
         cost: NDArray[np.float64],

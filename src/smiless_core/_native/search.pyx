@@ -16,6 +16,7 @@ from smiless_core._native.smiless cimport (
     smiless_search_message,
     smiless_search_new,
     smiless_search_set_modes,
+    smiless_search_set_width,
     smiless_search_solve,
     smiless_status,
     smiless_work,
@@ -126,6 +127,10 @@ cdef class Search:
             status = smiless_search_set_modes(self._search, &offsets[0], &release[0], &latency[0])
         self._check(status)
         self._modes = modes
+
+    def set_width(self, int64_t width):
+        """Set how many partial plans may stand side by side before branch and bound takes over."""
+        self._check(smiless_search_set_width(self._search, width))
 
     def solve(
         self,

@@ -34,6 +34,7 @@ cdef extern from "smiless/smiless.h" nogil:
     smiless_status smiless_search_set_modes(
         smiless_search *search, const int64_t *offsets, const double *release, const double *latency
     )
+    smiless_status smiless_search_set_width(smiless_search *search, int64_t width)
     smiless_status smiless_search_solve(
         smiless_search *search, const double *cost, double sla, const smiless_work *budget, double time_limit,
         smiless_stop stop, void *context, int32_t *choice, smiless_result *result

@@ -73,7 +73,7 @@ smiless.command(
 _trace.command(
     epilog=_examples(
         "smiless trace describe arrivals.csv",
-        "smiless trace describe invocations.csv --select 0f18b823 --placement equidistant",
+        "smiless trace describe invocations.csv --select 0f18b823 --seed 7",
     )
 )(describe)
 smiless.add_typer(_trace, name="trace")

@@ -4,9 +4,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from threading import Thread
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -33,6 +35,8 @@ from smiless_core.model import Application, Problem
 from smiless_core.solver.formatting import fitting_width, wrapped
 
 __all__ = ["frontier", "plan"]
+
+_Result = TypeVar("_Result")
 
 _APPLICATION_SUFFIXES = {".yaml", ".yml", ".json", ".toml"}
 
@@ -77,12 +81,18 @@ def plan(
 
     arrivals, note = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
     problem, prices = _problem(app, profiles)
-    try:
+
+    def solved() -> tuple[str | dict[str, Any], bool]:
         solution = solve(problem, arrivals, method=method, sla=sla, time_limit=time_limit)
+        page = solution.to_dict() if as_json else "\n".join([str(solution), "", *note, prices])
+        return page, solution.feasible
+
+    try:
+        page, feasible = _abandonable(solved)
     except InvalidInputError as error:
         raise error.within(file=app) from None
-    print_result(solution.to_dict() if as_json else "\n".join([str(solution), "", *note, prices]))
-    return ExitCode.DONE if solution.feasible else ExitCode.INFEASIBLE
+    print_result(page)
+    return ExitCode.DONE if feasible else ExitCode.INFEASIBLE
 
 
 def frontier(
@@ -189,6 +199,20 @@ def _arrivals(
         return recorded.arrivals(), [trace_note(recorded)]
     except InvalidInputError as error:
         raise InvalidInputError(error.message, file=trace_file) from None
+
+
+def _abandonable(work: Callable[[], _Result]) -> _Result:
+    """Do work in a thread of its own: HiGHS would not answer to Ctrl-C in the main one."""
+    done: Future[_Result] = Future()
+
+    def do() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=do, daemon=True).start()
+    return done.result()
 
 
 @contextlib.contextmanager

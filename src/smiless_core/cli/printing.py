@@ -38,7 +38,11 @@ __all__ = [
 ]
 
 _COEFFICIENTS = ("alpha", "beta", "gamma", "dispatch", "cold_start_mean", "cold_start_std")
-_MOST_LISTED = 6
+
+_PROFILE_NOTE = "Latency: smallest batch, from the smallest to the largest size. Cold start: mean + 3 std."
+_COEFFICIENT_NOTE = (
+    "Latency = batch * (alpha / size + beta) + gamma + dispatch; mean and std: of the cold start. In seconds."
+)
 
 
 def print_result(result: str | Mapping[str, Any]) -> None:
@@ -50,7 +54,8 @@ def price_note(prices: Prices, *, of_catalog: bool) -> str:
     """Say what hardware costs, and who says so."""
     source = " (from the catalog)" if of_catalog else ""
     cpu, gpu = 3600 * prices.cpu, 3600 * prices.gpu
-    return f"Prices: ${cpu:.6g} per core-hour, ${gpu:.6g} per GPU-hour{source}."
+    note = f"Prices: ${cpu:.6g} per core-hour, ${gpu:.6g} per GPU-hour{source}."
+    return wrapped(note, fitting_width(None))
 
 
 def trace_note(trace: Trace) -> str:
@@ -105,15 +110,9 @@ def catalog_page(
     if len(applications) == 1:
         (application,) = applications.values()
         paragraphs.append("\n".join(f"  {source} -> {target}" for source, target in application.edges))
-    paragraphs += [
-        _profile_table(profiles, columns),
-        "Latency: smallest batch, from the smallest to the largest size. Cold start: mean + 3 std.",
-    ]
+    paragraphs += [_profile_table(profiles, columns), wrapped(_PROFILE_NOTE, columns)]
     if len(applications) <= 1:
-        paragraphs += [
-            _coefficient_table(profiles, columns),
-            "Latency = batch * (alpha / size + beta) + gamma + dispatch; times in seconds.",
-        ]
+        paragraphs += [_coefficient_table(profiles, columns), wrapped(_COEFFICIENT_NOTE, columns)]
     return "\n\n".join([*paragraphs, price_note(prices, of_catalog=False)])
 
 
@@ -135,9 +134,9 @@ def _profile_table(profiles: Mapping[str, Profile], columns: int) -> str:
         rows.append(
             [
                 name,
-                _sizes(hardware, model),
-                _listed(model.batches),
-                f"{seconds(slowest)} to {seconds(fastest)}",
+                f"{hardware} {_sizes(hardware, model)}",
+                _range(model.batches),
+                f"{seconds(slowest).removesuffix(' s')} to {seconds(fastest)}",
                 seconds(model.cold_start()),
             ]
         )
@@ -145,12 +144,12 @@ def _profile_table(profiles: Mapping[str, Profile], columns: int) -> str:
 
 
 def _coefficient_table(profiles: Mapping[str, Profile], columns: int) -> str:
-    headers = ["profile", "", *(name.replace("_", " ") for name in _COEFFICIENTS)]
+    headers = ["profile", "", *(name.removeprefix("cold_start_") for name in _COEFFICIENTS)]
     rows = [
         [name, str(hardware), *(f"{getattr(model, coefficient):.4g}" for coefficient in _COEFFICIENTS)]
         for name, hardware, model in _models(profiles)
     ]
-    return table(headers, rows, width=columns, right=headers[2:])
+    return table(headers, rows, width=columns, right=headers[2:], whole=headers[1:])
 
 
 def _models(profiles: Mapping[str, Profile]) -> Iterator[tuple[str, Hardware, HardwareProfile]]:
@@ -163,13 +162,12 @@ def _models(profiles: Mapping[str, Profile]) -> Iterator[tuple[str, Hardware, Ha
 
 def _sizes(hardware: Hardware, model: HardwareProfile) -> str:
     if hardware is Hardware.GPU:
-        return f"gpu {_listed([100 * size for size in model.sizes])} %"
-    return f"cpu {_listed(model.sizes)} core{'s' * (model.sizes != (1.0,))}"
+        return f"{_range([100 * size for size in model.sizes])} %"
+    return f"{_range(model.sizes)} core{'s' * (model.sizes != (1.0,))}"
 
 
-def _listed(values: Sequence[float]) -> str:
-    texts = [f"{value:g}" for value in values]
-    return ", ".join(texts if len(texts) <= _MOST_LISTED else [*texts[:2], "...", texts[-1]])
+def _range(values: Sequence[float]) -> str:
+    return f"{values[0]:g}-{values[-1]:g}" if len(values) > 1 else f"{values[0]:g}"
 
 
 def _profile_payload(profile: Profile) -> dict[str, Any]:

@@ -31,7 +31,10 @@ _PLAINER = str.maketrans("▁▂▃▄▅▆▇█µ", "_.-:=+*#u")
 
 def main() -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
-    raise SystemExit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == ExitCode.INTERRUPTED:
+        os._exit(code)  # what was abandoned may still run in a thread, and would not survive an orderly end
+    raise SystemExit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -26,7 +26,7 @@ _CONDITION = 100.0
 # bend away from the model by that much.  Beyond it, an outlier is more than 3.5 standard deviations away.
 _TOLERANCE = math.log(1.1)
 _DEVIATIONS = 3.5
-_GROSS = math.log(2.0)
+_GROSS = 0.5
 _MOST_TRIALS, _FINALISTS = 2000, 50
 _MOST_REFITS = 20  # sets of equal size could take turns for ever
 
@@ -90,10 +90,10 @@ def outliers(rows: Floats, cells: NDArray[np.int64], grid: Floats) -> NDArray[np
     The surface is sought without the sign constraints, so that a function whose latency the constrained
     model cannot follow keeps all its measurements and shows an error instead.  Surfaces through as many
     cells as there are identifiable parameters are tried (all of them, or a seeded sample); their scatter
-    gives a robust standard deviation (least median of squares, Rousseeuw 1984).  Of those with which the
-    most measurements agree, the one wins whose measurements make the best constrained fit to *all*, where
-    an error counts as a factor of two at most: a surface free of signs can bend to a few outliers in a
-    corner, the constrained one cannot.  Refitting to those that agree settles the rest.
+    gives a robust standard deviation (least median of squares, Rousseeuw 1984).  Those with which the most
+    measurements agree, give or take a tenth, are refitted to them until they settle, and the one wins whose
+    measurements make the best constrained fit to *all*, an error counting as 50 % at most: a
+    surface free of signs can bend to a few outliers in a corner, the constrained one cannot.
 
     More than half of the measurements agree by construction, and at most half of those beyond the number of
     parameters are outliers: with more, the others could be the wrong ones.
@@ -124,28 +124,25 @@ def outliers(rows: Floats, cells: NDArray[np.int64], grid: Floats) -> NDArray[np
     middle = (n + rank + 1) // 2 - 1
     deviation = 1.4826 * (1 + 5 / (n - rank)) * float(np.partition(apart, middle, axis=0)[middle].min())
     tolerance = max(_TOLERANCE, _DEVIATIONS * deviation)
-    sets = np.unique((apart <= tolerance).T, axis=0)
-    sets = sets[np.argsort(-sets.sum(axis=1), kind="stable")][:_FINALISTS]
-    gross = max(_GROSS, tolerance)
+    agree = (apart <= tolerance).T
+    votes = agree.sum(axis=1)
+    least = max(votes.max() - n // 10, middle + 1)
+    finalists = agree[np.argsort(-votes, kind="stable")][: int((votes >= least).sum())]
+    distinct = {members.tobytes(): members for members in finalists}
+    settled = [_settle(rows, members, rank) for members in itertools.islice(distinct.values(), _FINALISTS)]
+    gross = max(_GROSS, math.expm1(tolerance))
 
     def loss(members: NDArray[np.bool_]) -> float:
-        return float(np.sum(np.minimum(_apart(rows @ fit(rows[members], grid)), gross) ** 2))
+        return float(np.sum(np.minimum(np.abs(rows @ fit(rows[members], grid) - 1.0), gross) ** 2))
 
-    members: NDArray[np.bool_] = min(sets, key=loss)
-    for _ in range(_MOST_REFITS):
-        apart = _apart(rows @ free_fit(rows[members]))
-        deviation = math.sqrt(float(np.sum(apart[members] ** 2)) / (members.sum() - rank))
-        again = apart <= max(_TOLERANCE, _DEVIATIONS * deviation)
-        if again.sum() <= middle or np.array_equal(again, members):
-            break
-        members = again
-    return ~members
+    return ~min(settled, key=loss)
 
 
 def weakness(rows: Floats) -> tuple[str, ...]:
     """Names of the parameters that the rows cannot tell apart; empty when all three are identified."""
-    _, spectrum, directions = np.linalg.svd(rows / np.linalg.norm(rows, axis=0), full_matrices=True)
-    spectrum = np.concatenate([spectrum, np.zeros(3 - len(spectrum))])
+    scaled = rows / np.linalg.norm(rows, axis=0)
+    # Three rows of zeros, so that there are three directions even where there are fewer measurements.
+    _, spectrum, directions = np.linalg.svd(np.vstack([scaled, np.zeros((3, 3))]), full_matrices=False)
     weak = directions[spectrum * _CONDITION < spectrum[0]]
     share = np.abs(weak).max(axis=0, initial=0.0)
     return tuple(name for name, part in zip(PARAMETERS, share, strict=True) if part > 0.1)
@@ -169,6 +166,18 @@ def least_certain(rows: Floats, candidates: Floats) -> int:
     variance = np.einsum("ij,ij->i", options, np.linalg.solve(information, options.T).T)
     # Equal candidates differ by rounding: the first of them is as good, and the same on every machine.
     return int(np.argmax(variance >= variance.max() * (1 - 1e-6)))
+
+
+def _settle(rows: Floats, members: NDArray[np.bool_], rank: int) -> NDArray[np.bool_]:
+    """Refit the free surface to those that agree with it until they stay the same."""
+    for _ in range(_MOST_REFITS):
+        apart = _apart(rows @ free_fit(rows[members]))
+        deviation = math.sqrt(float(np.sum(apart[members] ** 2)) / (int(members.sum()) - rank))
+        again = apart <= max(_TOLERANCE, _DEVIATIONS * deviation)
+        if 2 * again.sum() < len(rows) + rank or np.array_equal(again, members):
+            break
+        members = again
+    return members
 
 
 def _rank(scaled: Floats) -> int:

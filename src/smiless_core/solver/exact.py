@@ -15,9 +15,15 @@ from smiless_core._native import search as native
 from smiless_core.errors import InvalidInputError, SolverError
 from smiless_core.solver.tables import ModeTable, Search, Status, Work, cost_gap
 
-# About ten seconds of work at worst: small applications never come near it, wide ones of a thousand functions
-# end with a plan and its gap. Memory stays below a few hundred megabytes.
-DEFAULT_BUDGET = Work(augmentations=20_000_000, labels=100_000_000, nodes=100_000)
+
+def default_budget(functions: int) -> Work:
+    """Work after which a search settles for its best plan and its bound: a few seconds, whatever the size.
+
+    An application of a dozen functions never comes near it. An augmentation crosses the whole application, so
+    fewer are allowed where that is large; memory stays below a few hundred megabytes.
+    """
+    return Work(augmentations=20_000 + 30_000_000 // functions, labels=50_000_000, nodes=100_000)
+
 
 # The order of smiless_outcome.
 _STATUS = (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.STOPPED)
@@ -32,6 +38,9 @@ class ExactSearch:
         Pairs (from, to) of function indices.
     functions : int
         Number of functions.
+    width : int, optional
+        Partial plans side by side, where the application is not series-parallel, before branch and bound takes
+        over. Any width gives the same cost; it decides how much work that is.
 
     Raises
     ------
@@ -39,11 +48,16 @@ class ExactSearch:
         If there is no function, an edge leads nowhere or the edges form a cycle.
     """
 
-    def __init__(self, edges: NDArray[np.int32], *, functions: int) -> None:
+    def __init__(self, edges: NDArray[np.int32], *, functions: int, width: int | None = None) -> None:
         try:
-            self._native = native.Search(functions, np.ascontiguousarray(edges, dtype=np.int32).reshape(-1, 2))
+            self._native = native.Search(
+                functions, np.ascontiguousarray(edges, dtype=np.int32).reshape(-1, 2)
+            )
+            if width is not None:
+                self._native.set_width(width)
         except ValueError as error:
-            raise InvalidInputError(str(error), place="edges") from None
+            raise InvalidInputError(str(error)) from None
+        self._budget = default_budget(functions)
         # The modes that the native side holds: arrays are compared by identity, tables are immutable.
         self._modes: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]] | None = None
 
@@ -59,7 +73,7 @@ class ExactSearch:
         sla : float
             Seconds.
         budget : Work, optional
-            The work allowed; a field of 0 is unlimited. By default `DEFAULT_BUDGET`.
+            The work allowed; a field of 0 is unlimited. By default `default_budget`.
         time_limit : float, optional
             Seconds, an extra that makes results depend on the machine.
 
@@ -76,7 +90,7 @@ class ExactSearch:
         KeyboardInterrupt
             On Ctrl-C, within milliseconds.
         """
-        limits = DEFAULT_BUDGET if budget is None else budget
+        limits = self._budget if budget is None else budget
         try:
             modes = (table.offsets, table.release, table.latency)
             if self._modes is None or any(a is not b for a, b in zip(self._modes, modes, strict=True)):
@@ -94,5 +108,12 @@ class ExactSearch:
         if status is Status.INFEASIBLE:
             return Search(status, None, math.inf, math.inf, math.nan, math.nan, shortest, Work(*work))
         return Search(
-            status, choice.astype(np.int64), cost, bound, cost_gap(cost, bound), latency, shortest, Work(*work)
+            status,
+            choice.astype(np.int64),
+            cost,
+            bound,
+            cost_gap(cost, bound),
+            latency,
+            shortest,
+            Work(*work),
         )

@@ -26,7 +26,14 @@ from smiless_core.solver import milp
 from smiless_core.solver.exact import ExactSearch
 from smiless_core.solver.solution import Solution
 from smiless_core.solver.tables import ModeTable, Search, Status, Work, cost_gap
-from smiless_core.timing import Timing, cold_response, nanoseconds_down, nanoseconds_up, release_terms, timing
+from smiless_core.timing import (
+    Timing,
+    cold_response,
+    nanoseconds_down,
+    nanoseconds_up,
+    release_terms,
+    response_times,
+)
 from smiless_core.validation import number, shown
 from smiless_core.windows import deterministic_costs, deterministic_schedule
 
@@ -313,7 +320,7 @@ class CompiledProblem:
     def _timing(self, rows: Sequence[int], *, bound: int | None = None) -> Timing:
         """Time chosen rows in whole nanoseconds."""
         application = self.problem.application
-        return timing(
+        return response_times(
             application.predecessors,
             [self._latency_ns[row] for row in rows],
             order=application.order,

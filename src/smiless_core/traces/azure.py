@@ -35,7 +35,7 @@ _OFFICIAL_NAME = re.compile(r"invocations_per_function_md\.anon\.d(\d\d)\.csv(\.
 _SAMPLE_NAME = re.compile(r"invocations\.csv(\.gz|\.zst)?")
 
 
-def invocation_files(directory: Path) -> list[Path]:
+def invocation_files(directory: Path) -> tuple[Path, ...]:
     """Find the counts of an Azure Functions 2019 directory.
 
     Parameters
@@ -45,8 +45,8 @@ def invocation_files(directory: Path) -> list[Path]:
 
     Returns
     -------
-    list of Path
-        One file, or the official days in their order.
+    tuple of Path
+        One file, or the official days in their order, one file a day.
 
     Raises
     ------
@@ -58,8 +58,8 @@ def invocation_files(directory: Path) -> list[Path]:
     except OSError as error:
         raise InvalidInputError(f"cannot read it: {error.strerror}") from None
     for known in (_SAMPLE_NAME, _OFFICIAL_NAME):
-        if found := [directory / name for name in names if known.fullmatch(name)]:
-            return found[:1] if known is _SAMPLE_NAME else found
+        if found := {_day(name): directory / name for name in names if known.fullmatch(name)}:
+            return tuple(found.values())
     wanted = "invocations.csv or invocations_per_function_md.anon.dNN.csv"
     raise InvalidInputError(f"a directory without a trace: expected {wanted} in it")
 
@@ -72,7 +72,7 @@ class AzureCounts:
     Zero is the start of the first of them. Several official days follow one another.
     """
 
-    files: list[Path]
+    files: tuple[Path, ...]
     placement: Placement
     seed: int
     format: ClassVar[str] = "azure2019"
@@ -80,10 +80,10 @@ class AzureCounts:
 
     def batches(self, members: Members, wanted: Set[int] | None) -> Iterator[Batch]:
         """Read the file from its start, as `Source.batches` says."""
-        first_day = _day(self.files[0])
+        first_day = _day(self.files[0].name)
         for file in self.files:
             try:
-                yield from self._day(file, (_day(file) - first_day) * _MINUTES_PER_DAY, members, wanted)
+                yield from self._day(file, (_day(file.name) - first_day) * _MINUTES_PER_DAY, members, wanted)
             except InvalidInputError as error:
                 raise error.within(file=str(file)) from None
 
@@ -94,11 +94,12 @@ class AzureCounts:
         for frame, line in table.frames(range(len(table.columns))):
             counts = _counts(frame, table, line)
             for row, identity in enumerate(_identities(frame, table, line)):
-                owner, app, function, trigger = identity
+                _, app, function, trigger = identity
                 repeats[identity] = repeats.get(identity, -1) + 1
                 code = members.add(Member(function, app), int(counts[row].sum()))
                 if wanted is None or code in wanted:
-                    key = (owner, app, function, trigger, str(repeats[identity]))
+                    # Rows that repeat an identity must not repeat its arrivals.
+                    key = (*identity, str(repeats[identity]))
                     generator = identity_generator(self.seed, *key, f"minute {minute}")
                     phase = None
                     if self.placement is Placement.FIXED_PHASE and trigger == "timer":
@@ -108,8 +109,8 @@ class AzureCounts:
                     yield Batch(times, np.full(times.size, code, dtype=np.int32))
 
 
-def _day(file: Path) -> int:
-    official = _OFFICIAL_NAME.fullmatch(file.name)
+def _day(name: str) -> int:
+    official = _OFFICIAL_NAME.fullmatch(name)
     return int(official[1]) if official else 0
 
 

@@ -14,7 +14,7 @@ from smiless_core.errors import InvalidInputError
 from smiless_core.traces.members import Members, Source
 from smiless_core.validation import text
 
-__all__ = ["Recording", "collected", "is_instant", "wanted_members"]
+__all__ = ["Recording", "check_count", "collected", "is_instant", "wanted_members"]
 
 _EPOCH_FROM = 10**8 * 10**9
 
@@ -83,6 +83,26 @@ def is_instant(time: int, absolute: bool) -> bool:
     return absolute or time >= _EPOCH_FROM
 
 
+def check_count(count: int, wanted: Set[int] | None) -> None:
+    """See that there are arrivals.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    wanted : set of int or None
+        The functions that were read; None for all.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none.
+    """
+    if not count:
+        of = "" if wanted is None else " of what is selected"
+        raise InvalidInputError(f"expected arrivals{of}, got none")
+
+
 def collected(source: Source, wanted: Set[int] | None, *, by_member: bool = False) -> Recording:
     """Read all arrivals of some functions.
 
@@ -117,8 +137,7 @@ def collected(source: Source, wanted: Set[int] | None, *, by_member: bool = Fals
             if by_member and batch.members is not None:
                 codes.extend(batch.members)
     found: NDArray[np.int64] = times.taken()
-    if not found.size:
-        raise InvalidInputError("no arrivals" if wanted is None else "no arrivals of what is selected")
+    check_count(found.size, wanted)
     zero = earliest if is_instant(earliest, absolute) else None
     if zero is not None:
         found -= zero

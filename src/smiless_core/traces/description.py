@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from os import PathLike
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smiless_core.model.noun import Noun
-from smiless_core.traces.collecting import collected, is_instant, wanted_members
-from smiless_core.traces.members import Members
+from smiless_core.traces.collecting import check_count, collected, is_instant, wanted_members
+from smiless_core.traces.members import Members, Source
 from smiless_core.traces.reading import opened_source, trace_name
 from smiless_core.traces.running import GAP_RESOLUTION, RunningStatistics, UnorderedError
 from smiless_core.traces.timestamps import iso_text
@@ -178,7 +179,7 @@ def describe(
     Returns
     -------
     Description
-        The same whichever way the file was read.
+        The same, up to rounding, whichever way the file was read.
 
     Raises
     ------
@@ -188,23 +189,14 @@ def describe(
     with opened_source(path, format=format, placement=placement, seed=seed) as source:
         wanted = wanted_members(source, select)
         notes: tuple[str, ...] = ()
-        members, statistics, absolute = Members(), RunningStatistics(), False
         try:
             if not source.ordered:
                 raise UnorderedError
-            for batch in source.batches(members, wanted):
-                absolute = batch.absolute
-                statistics.add(batch.only(wanted))
-            if not statistics.count:
-                collected(source, wanted)  # raises the error that says so
+            members, statistics, absolute = _streamed(source, wanted)
         except UnorderedError:
+            members, statistics, absolute = _sorted(source, wanted)
             if source.ordered:
                 notes = ("not in ascending order of time: sorted in memory",)
-            recording = collected(source, wanted)
-            members, statistics, absolute = recording.members, RunningStatistics(), recording.zero is not None
-            recording.times.sort()
-            for start in range(0, recording.times.size, _ARRIVALS_AT_ONCE):
-                statistics.add(recording.times[start : start + _ARRIVALS_AT_ONCE] + (recording.zero or 0))
         placed = source.placement is not None
         counted = zip(members.labels(), members.counts, strict=True)
         return Description(
@@ -219,6 +211,25 @@ def describe(
             notes=notes,
             **_measured(statistics),
         )
+
+
+def _streamed(source: Source, wanted: Set[int] | None) -> tuple[Members, RunningStatistics, bool]:
+    """Read a file once, block by block."""
+    members, statistics, absolute = Members(), RunningStatistics(), False
+    for batch in source.batches(members, wanted):
+        absolute = batch.absolute
+        statistics.add(batch.only(wanted))
+    check_count(statistics.count, wanted)
+    return members, statistics, absolute
+
+
+def _sorted(source: Source, wanted: Set[int] | None) -> tuple[Members, RunningStatistics, bool]:
+    """Read a file into memory, and sort it."""
+    recording, statistics = collected(source, wanted), RunningStatistics()
+    recording.times.sort()
+    for start in range(0, recording.times.size, _ARRIVALS_AT_ONCE):
+        statistics.add(recording.times[start : start + _ARRIVALS_AT_ONCE] + (recording.zero or 0))
+    return recording.members, statistics, recording.zero is not None
 
 
 def _measured(statistics: RunningStatistics) -> dict[str, Any]:

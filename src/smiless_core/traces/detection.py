@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from smiless_core.traces.members import Source
 from smiless_core.traces.placement import Placement
 from smiless_core.traces.table import Table, table_of
 from smiless_core.traces.text import first_block
-from smiless_core.traces.timestamps import looks_like_instant
+from smiless_core.traces.timestamps import looks_like_instant, looks_like_number
 from smiless_core.validation import choice, shown, whole_number
 
 __all__ = ["Format", "open_source"]
@@ -22,7 +21,6 @@ __all__ = ["Format", "open_source"]
 _LINES_LOOKED_AT = 10_000
 # More arrivals in one second than any count so far, and fewer seconds than most timestamps since 1970.
 _LARGEST_PLAUSIBLE_COUNT = 1_000_000
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Format(StrEnum):
@@ -76,7 +74,7 @@ def open_source(path: Path, *, format: str | None, placement: str, seed: int) ->
     lines = first_block(path).text.decode().split("\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]
     match given or _detected(path, lines):
         case Format.AZURE_2019:
-            return AzureCounts([path], rule, seed)
+            return AzureCounts((path,), rule, seed)
         case Format.COUNTS_PER_SECOND:
             return CountsPerSecond(path, rule, seed)
         case Format.JSONL:
@@ -92,7 +90,7 @@ def _detected(path: Path, lines: list[str]) -> Format:
     if lines[0].lstrip().startswith("{"):
         return Format.JSONL
     words = lines[0].split()
-    if words and all(_NUMBER.fullmatch(word) for word in words):
+    if words and all(looks_like_number(word) for word in words):
         return _of_numbers(lines)
     if _is_time(lines[0]):
         return Format.CSV
@@ -113,7 +111,7 @@ def _of_numbers(lines: list[str]) -> Format:
     words = [line.split() for line in lines]
     if any(len(row) > 1 for row in words):
         return Format.COUNTS_PER_SECOND
-    texts = [row[0] for row in words if row and _NUMBER.fullmatch(row[0])]
+    texts = [row[0] for row in words if row and looks_like_number(row[0])]
     if not all(text.lstrip("+-").isdigit() for text in texts):
         return Format.CSV
     values = [int(text[:19]) for text in texts]
@@ -127,4 +125,4 @@ def _of_numbers(lines: list[str]) -> Format:
 
 def _is_time(line: str) -> bool:
     line = line.strip()
-    return _NUMBER.fullmatch(line) is not None or (looks_like_instant(line) and not set(line) & set(";\t"))
+    return looks_like_number(line) or (looks_like_instant(line) and not set(line) & set(";\t"))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from smiless_core.errors import InvalidInputError
 from smiless_core.traces.text import place
+from smiless_core.validation import shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Member", "Members", "Source", "check_ids"]
 
 _IDS_LISTED = 5
+_IDS_COMPARED = 1000
 _CHARACTERS_LISTED = 16
 
 
@@ -45,13 +47,13 @@ def check_ids(ids: pl.Series, line: int, field: str) -> None:
     Raises
     ------
     InvalidInputError
-        If one is missing or blank.
+        If one is missing, or is not text that can be printed.
     """
-    missing = (ids.str.strip_chars() == "").fill_null(True)
-    if missing.any():
-        raise InvalidInputError(
-            "expected an id, got nothing", place=place(line + int(missing.arg_true()[0]), field)
-        )
+    wrong = [name for name in ids.unique() if not (name and name.strip() and name.isprintable())]
+    if wrong:
+        at = min(int(ids.index_of(name) or 0) for name in wrong)
+        got = shown(ids[at]) if ids[at] else "nothing"
+        raise InvalidInputError(f"expected an id to print, got {got}", place=place(line + at, field))
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class Members:
         Raises
         ------
         InvalidInputError
-            If an id is missing.
+            If an id is missing, or is not text that can be printed.
         """
         import polars as pl
 
@@ -171,7 +173,8 @@ class Members:
         if not self.index:
             raise InvalidInputError(f"the file names no functions, got {select!r}", place="select")
         if not found:
-            raise InvalidInputError.unknown("function or application", select, ids, place="select")
+            known = [name for name in ids if "/" not in name][:_IDS_COMPARED]
+            raise InvalidInputError.unknown("function or application", select, known, place="select")
         if len(found) > 1:
             listed = ", ".join(f"{name[:_CHARACTERS_LISTED]!r}" for name in starts[:_IDS_LISTED])
             more = ", ..." * (len(starts) > _IDS_LISTED)

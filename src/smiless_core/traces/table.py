@@ -120,8 +120,8 @@ class Table:
         if wrong.size:
             at = int(wrong[0])
             blank = not text[starts[at] :].partition(b"\n")[0].strip()
-            got = "an empty line" if blank else str(fields[at])
-            message = f"expected {len(self.columns)} fields, got {got}"
+            got = "an empty line" if blank else f"a row of {fields[at]}"
+            message = f"expected {len(self.columns)} columns, got {got}"
             raise InvalidInputError(message, place=place(line + at))
         return int(fields.size)
 

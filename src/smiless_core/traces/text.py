@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ __all__ = ["Block", "first_block", "place", "text_blocks"]
 
 _BLOCK_BYTES = 4 * 2**20
 _LONGEST_LINE = 2**20
+_NO_LINE = f"expected lines of text, got {_LONGEST_LINE} bytes without one"
 _ROWS_PER_BLOCK = 2**16
 _GZIP = b"\x1f\x8b"
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
@@ -59,16 +60,22 @@ def first_block(path: Path) -> Block:
     Returns
     -------
     Block
-        As `text_blocks` gives it; its last line may be cut.
+        As `text_blocks` gives them, but for a line that is longer than that.
 
     Raises
     ------
     InvalidInputError
         If the file cannot be read, is empty or is not text.
     """
-    for block in text_blocks(path, within_lines=True):
-        return block
-    raise InvalidInputError("the file is empty")
+    with closing(_chunks(path)) as chunks:
+        text = next(chunks, b"")
+    if len(text) >= _BLOCK_BYTES:
+        text = text[: text.rfind(b"\n") + 1 or text.rfind(b" ") + 1]
+        if not text:
+            raise InvalidInputError(_NO_LINE, place=place(1))
+    if not text.strip(b"\r\n "):
+        raise InvalidInputError("the file is empty")
+    return _checked(Block(text.rstrip(b"\r\n "), 1))
 
 
 def text_blocks(path: Path, *, within_lines: bool = False) -> Iterator[Block]:
@@ -107,8 +114,7 @@ def text_blocks(path: Path, *, within_lines: bool = False) -> Iterator[Block]:
             line += data.count(b"\n", 0, used)
             rest = data[used:]
         if len(rest) > _LONGEST_LINE:
-            message = f"expected lines of text, got {_LONGEST_LINE} bytes without one"
-            raise InvalidInputError(message, place=place(line))
+            raise InvalidInputError(_NO_LINE, place=place(line))
     if text := rest.rstrip(b"\r\n "):
         yield _checked(Block(text, line))
 
@@ -116,9 +122,10 @@ def text_blocks(path: Path, *, within_lines: bool = False) -> Iterator[Block]:
 def _checked(block: Block) -> Block:
     text, line = block
     wrong = text.find(b"\0")
-    if wrong < 0 and not text.isascii():
+    before = text if wrong < 0 else text[:wrong]
+    if not before.isascii():
         try:
-            text.decode()
+            before.decode()
         except UnicodeDecodeError as error:
             wrong = error.start
     if wrong >= 0:
@@ -127,11 +134,12 @@ def _checked(block: Block) -> Block:
     return block
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path) -> Generator[bytes]:
     try:
+        mode = path.stat().st_mode  # before opening: to open a pipe is to wait for its writer
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise InvalidInputError("expected a file, got a device or a pipe")
         with path.open("rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise InvalidInputError("expected a file, got a device or a pipe")
             start = stream.read(len(_ZSTANDARD))
             if start == _ZSTANDARD:
                 yield from _zstandard(path)

@@ -15,7 +15,7 @@ from smiless_core.validation import shown
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["UNITS", "iso_text", "looks_like_instant", "nanoseconds"]
+__all__ = ["UNITS", "iso_text", "looks_like_instant", "looks_like_number", "nanoseconds"]
 
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 """Units of numeric timestamps, by the suffix that names them."""
@@ -24,9 +24,12 @@ _DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0}
 # 2**62 ns is 146 years: the difference of two such times still fits into 64 bits.
 _FURTHEST = 2**62
 _INSTANT = (
-    r"^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:[0-5]\d)(?:[.,](\d{1,30}))?"
-    r" ?(?:([+-])([01]\d|2[0-3]):?([0-5]\d)|[Zz])?$"
+    r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:[0-5]\d(?:[.,]\d{1,30})?"
+    r" ?(?:[+-](?:[01]\d|2[0-3]):?[0-5]\d|[Zz])?$"
 )
+_OFFSET = r"([+-])(\d\d):?(\d\d)$"
+_TO_THE_SECOND = len("2023-11-16 18:15:46")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _STARTS_LIKE_INSTANT = re.compile(r"\s*\d{4}-\d\d-\d\d")
 
 
@@ -44,6 +47,22 @@ def looks_like_instant(text: str) -> bool:
         Whether it begins with a date.
     """
     return _STARTS_LIKE_INSTANT.match(text) is not None
+
+
+def looks_like_number(text: str) -> bool:
+    """Tell a decimal number from anything else.
+
+    Parameters
+    ----------
+    text : str
+        Perhaps a number.
+
+    Returns
+    -------
+    bool
+        Whether it is one, with or without an exponent.
+    """
+    return _NUMBER.fullmatch(text) is not None
 
 
 def iso_text(time: int) -> str:
@@ -97,7 +116,7 @@ def nanoseconds(texts: pl.Series, unit: str, *, instants: bool, line: int, field
         value = texts[at]
         wanted = "an ISO 8601 instant" if instants else f"a number of {UNITS[unit]}"
         hint = ""
-        if not instants and value and _scaled(texts[at : at + 1].str.slice(0, 12), 0).null_count() == 0:
+        if not instants and value and looks_like_number(value):
             wanted += f" within 146 years ({_FURTHEST / 10 ** _DIGITS[unit]:.2g})"
             hint = "; a column of milliseconds is to be named with the suffix _ms" if unit == "s" else ""
         got = shown(value) if value else "nothing"
@@ -116,13 +135,16 @@ def _instants(texts: pl.Series) -> pl.Series:
     """Nanoseconds since 1970, null where the text is not an instant."""
     import polars as pl
 
-    parts = texts.str.extract_groups(_INSTANT).struct.unnest()
-    date, clock, fraction, sign, hours, minutes = parts.get_columns()
-    seconds = (date + " " + clock).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="ms", strict=False)
+    texts = texts.set(~texts.str.contains(_INSTANT), None)
+    clock = texts.str.slice(0, _TO_THE_SECOND).str.replace_all("[Tt]", " ")
+    seconds = clock.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="ms", strict=False)
     times = _within_range(seconds.to_physical(), _FURTHEST // 10**6) * 10**6
+    rest = texts.str.slice(_TO_THE_SECOND)
+    fraction = rest.str.extract(r"^[.,](\d+)")
     if fraction.null_count() < len(fraction):
         times += ("0." + fraction.fill_null("0")).cast(pl.Decimal(38, 9)).to_physical().cast(pl.Int64)
-    if sign.null_count() < len(sign):
+    if rest.str.contains("[+-]").any():
+        sign, hours, minutes = rest.str.extract_groups(_OFFSET).struct.unnest().get_columns()
         offset = hours.cast(pl.Int64) * 60 + minutes.cast(pl.Int64)
         east = sign.replace_strict({"+": 1, "-": -1}, default=0, return_dtype=pl.Int64)
         times -= (offset * east).fill_null(0) * 60_000_000_000

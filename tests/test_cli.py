@@ -1,0 +1,636 @@
+"""The command line: what it answers, and how it behaves among other programs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import pty
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smiless_core
+from commandline import COMMAND, Outcome, environment, smiless, smiless_process, write_inputs
+from smiless_core import Arrivals, Prices, Problem, catalog
+from smiless_core.model.files import read_application, read_profile_file, read_profiles
+from smiless_core.solver.pareto import frontier
+from smiless_core.solver.solution import solve
+
+APPLICATIONS = ["amber-alert", "image-query", "voice-assistant"]
+STREET = ("app.yaml", "--profiles", "profiles.yaml", "--every", "10")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_inputs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+def answer(*arguments: object, code: int = 0) -> str:
+    """Run a command that shall end like this without a complaint, and return what it prints."""
+    outcome = smiless(*arguments)
+    assert (outcome.code, outcome.err) == (code, "")
+    return outcome.out
+
+
+def answer_json(*arguments: object, code: int = 0) -> dict:
+    return json.loads(answer(*arguments, "--json", code=code))
+
+
+# -- Help ----------------------------------------------------------------------------------------------------
+
+COMMANDS = ["plan", "frontier", "fit", "trace", "trace describe", "catalog", "versions"]
+
+
+def test_without_a_command_there_is_help() -> None:
+    assert answer() == answer("--help")
+    assert answer("trace") == answer("trace", "--help")
+    for command in COMMANDS:
+        assert command.split()[0] in answer()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_terminal_and_says_what_the_command_does(command: str) -> None:
+    page = answer(*command.split(), "--help")
+    assert page.startswith(f"Usage: smiless {command} ")
+    assert page.isascii()
+    assert max(map(len, page.splitlines())) <= 80
+    first = page.split("\n\n")[1].strip()
+    assert first.endswith(".")
+    assert "..." not in answer().partition("Commands:")[2], (
+        "a first sentence is too long for the list of commands"
+    )
+
+
+def examples_of(command: str) -> list[str]:
+    return re.findall(
+        r"^ +(smiless .*)$", answer(*command.split(), "--help").partition("For example:")[2], re.M
+    )
+
+
+@pytest.mark.parametrize("command", ["", "plan", "frontier", "fit", "trace describe", "catalog"])
+def test_every_example_of_the_help_works(command: str) -> None:
+    header = "HashOwner,HashApp,HashFunction,Trigger,1,2\n"
+    Path("invocations.csv").write_text(
+        f"{header}owner,app,0f18b823,timer,3,4\nowner,app,12345678,timer,9,9\n"
+    )
+    if command == "fit":  # whose examples write it
+        Path("profiles.yaml").unlink()
+    examples = examples_of(command)
+    assert examples
+    for example in examples:
+        answer(*example.split()[1:])
+
+
+def test_the_version() -> None:
+    assert answer("--version") == f"smiless {smiless_core.__version__}\n"
+    assert smiless_process("--version").out == f"smiless {smiless_core.__version__}\n"
+
+
+# -- Plans ---------------------------------------------------------------------------------------------------
+
+PLAN_KEYS = [
+    "schema",
+    "application",
+    "status",
+    "sla",
+    "attainment_target",
+    "cost",
+    "bound",
+    "gap",
+    "latency",
+    "cold_latency",
+    "attainment",
+    "critical_path",
+    "shortest_latency",
+    "limited_by",
+    "work",
+    "functions",
+]
+FUNCTION_KEYS = [
+    "hardware",
+    "size",
+    "batch",
+    "replicas",
+    "readiness",
+    "price_per_second",
+    "latency",
+    "cold_start",
+    "schedule",
+    "prewarm",
+    "keep_alive",
+    "cost",
+]
+
+
+def test_a_plan_in_json() -> None:
+    plan = answer_json("plan", *STREET)
+    assert list(plan) == PLAN_KEYS
+    assert list(plan["functions"]) == ["detect", "read"]
+    for function in plan["functions"].values():
+        assert list(function) == FUNCTION_KEYS
+        assert [list(stay) for stay in function["schedule"]] == [["start", "ready", "until"]]
+    profiles, prices = read_profile_file("profiles.yaml")
+    solution = solve(Problem(read_application("app.yaml"), profiles, prices), Arrivals.every(10.0))
+    assert plan == solution.to_dict()
+    assert (plan["schema"], plan["status"], plan["gap"]) == (1, "optimal", 0.0)
+
+
+def test_a_plan_for_people() -> None:
+    page = answer("plan", *STREET)
+    for text in ("street: proved optimal", "detect", "read", "detect -> read", "$0.036 per core-hour"):
+        assert text in page
+    assert "catalog" not in page, "the prices are those of the file"
+    assert "(from the catalog)" in answer("plan", "amber-alert", "--every", "10")
+
+
+def test_an_sla_on_the_command_line_replaces_that_of_the_application() -> None:
+    tight, loose = (answer_json("plan", *STREET, "--sla", sla) for sla in ("1.5", "4"))
+    assert (tight["sla"], loose["sla"]) == (1.5, 4.0)
+    assert tight["latency"] <= 1.5 < loose["latency"] <= 4.0
+    assert tight["cost"] > loose["cost"]
+
+
+def test_the_methods_agree() -> None:
+    exact, milp = (answer_json("plan", *STREET, "--method", method) for method in ("exact", "milp"))
+    assert exact.pop("work") != milp.pop("work")
+    assert exact == milp
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_without_a_plan_the_exit_code_is_1_and_the_reasons_are_given(as_json: bool) -> None:
+    if as_json:
+        plan = answer_json("plan", *STREET, "--sla", "0.1", code=1)
+        assert (plan["status"], plan["cost"], plan["limited_by"]) == ("infeasible", None, ["detect", "read"])
+        assert 0.1 < plan["shortest_latency"] == plan["latency"]
+    else:
+        page = answer("plan", *STREET, "--sla", "0.1", code=1)
+        assert "infeasible" in page
+        assert "limited by detect, read" in " ".join(page.split())
+
+
+def test_a_trace_gives_the_interval() -> None:
+    trace = ("--profiles", "profiles.yaml", "--trace", "arrivals.csv")
+    assert answer_json("plan", "app.yaml", *trace) == answer_json("plan", *STREET[:3], "--every", "5")
+    page = " ".join(answer("plan", "app.yaml", *trace).split())
+    assert "Arrivals: 5 within 20 s; planned for their mean interval, 5.000 s." in page
+
+
+def test_how_a_trace_is_read_can_be_said() -> None:
+    Path("counts.csv").write_text(
+        "HashOwner,HashApp,HashFunction,Trigger,1,2,3\no,a,f1,timer,1,0,1\no,a,f2,http,5,5,5\n"
+    )
+    trace = ("app.yaml", "--profiles", "profiles.yaml", "--trace", "counts.csv")
+    one = answer("plan", *trace, "--select", "f1", "--placement", "equidistant", "--format", "azure2019")
+    assert "Arrivals: 2 within 120 s, placed by the rule equidistant" in one
+    both = [answer("plan", *trace, "--seed", seed) for seed in (1, 1, 2)]
+    assert "of 2 functions together (--select takes one)" in " ".join(both[0].split())
+    assert both[0] == both[1] != both[2]
+
+
+def test_a_built_in_name_goes_before_a_file_of_that_name(here: Path) -> None:
+    (here / "amber-alert").mkdir()
+    assert answer_json("plan", "amber-alert", "--every", "10")["application"] == "amber-alert"
+
+
+def test_a_time_limit_leaves_a_plan() -> None:
+    plan = answer_json("plan", "voice-assistant", "--every", "10", "--time-limit", "60")
+    assert plan["status"] == "optimal"
+
+
+def _enumerated(listing: dict, application: str, interval: float) -> tuple[np.ndarray, np.ndarray]:
+    """Latency and cost of every choice of hardware and size, from nothing but the catalog in JSON."""
+    edges = listing["applications"][application]["edges"]
+    names = list(dict.fromkeys(itertools.chain(*edges)))
+    axes: list[np.ndarray] = []
+    total = np.zeros([1] * len(names))
+    for position, name in enumerate(names):
+        modes = [
+            (price * size, model["alpha"] / size + model["beta"] + model["gamma"] + model["dispatch"], cold)
+            for hardware, model in listing["profiles"][name]["hardware"].items()
+            for price in [listing["prices"][hardware]]
+            for cold in [model["cold_start_mean"] + 3 * model["cold_start_std"]]
+            for size in model["sizes"]
+        ]
+        billed = [
+            price
+            * min(cold + latency, max(1, math.ceil(round(latency * 1e9) / round(interval * 1e9))) * interval)
+            for price, latency, cold in modes
+        ]
+        shape = [1] * len(names)
+        shape[position] = len(modes)
+        axes.append(np.array([latency for _, latency, _ in modes]).reshape(shape))
+        total = total + np.array(billed).reshape(shape)
+    finish: dict[str, np.ndarray] = {}
+    while len(finish) < len(names):
+        for name, latency in zip(names, axes, strict=True):
+            before = [source for source, target in edges if target == name]
+            if name not in finish and all(source in finish for source in before):
+                start = np.zeros([1] * len(names))
+                for source in before:
+                    start = np.maximum(start, finish[source])
+                finish[name] = start + latency
+    slowest = np.zeros_like(total)
+    for each in finish.values():
+        slowest = np.maximum(slowest, each)
+    return slowest, total
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+@pytest.mark.parametrize("interval", [1, 3, 10, 60])
+def test_plans_equal_an_enumeration_of_the_catalog(application: str, interval: int) -> None:
+    latency, cost = _enumerated(answer_json("catalog"), application, interval)
+    for sla in range(2, 7):
+        met = latency <= sla + 1e-10
+        outcome = smiless("plan", application, "--every", interval, "--sla", sla, "--json")
+        plan = json.loads(outcome.out)
+        if met.any():
+            assert outcome.code == 0
+            assert math.isclose(plan["cost"], cost[met].min(), rel_tol=1e-9)
+        else:
+            assert (outcome.code, plan["status"]) == (1, "infeasible")
+            assert math.isclose(plan["shortest_latency"], latency.min(), rel_tol=1e-8)
+
+
+# -- Frontiers -----------------------------------------------------------------------------------------------
+
+
+def test_a_frontier_in_json_holds_what_plans_cost() -> None:
+    found = answer_json("frontier", *STREET)
+    profiles, prices = read_profile_file("profiles.yaml")
+    problem = Problem(read_application("app.yaml"), profiles, prices)
+    assert found == frontier(problem, Arrivals.every(10.0)).to_dict()
+    assert len(found["points"]) > 3
+    for point in found["points"]:
+        assert answer_json("plan", *STREET, "--sla", repr(point["sla"]))["cost"] == point["cost"]
+
+
+def test_a_frontier_can_be_cut() -> None:
+    full = answer_json("frontier", *STREET)["points"]
+    some = answer_json("frontier", *STREET, "--max-points", "2")
+    assert (some["truncated"], some["points"]) == (True, full[-2:])
+    middle = [point for point in full if 1.0 <= point["sla"] <= 2.0]
+    part = answer_json("frontier", *STREET, "--min-sla", "1", "--max-sla", "2")["points"]
+    assert 0 < len(middle) < len(full)
+    assert part[-len(middle) :] == middle
+
+
+def test_a_frontier_for_people() -> None:
+    page = answer("frontier", *STREET)
+    assert page.startswith("street: ")
+    assert "*" in page
+    assert "Prices: " in page
+
+
+def test_a_range_of_slas_that_cannot_be_met() -> None:
+    found = answer_json("frontier", *STREET, "--max-sla", "0.1", code=1)
+    assert found["points"] == []
+    assert found["shortest_latency"] == answer_json("plan", *STREET)["shortest_latency"]
+    assert "limited by detect, read" in " ".join(
+        answer("frontier", *STREET, "--max-sla", "0.1", code=1).split()
+    )
+
+
+# -- Fits ----------------------------------------------------------------------------------------------------
+
+
+def test_a_fit_is_written_and_planned_with() -> None:
+    page = answer("fit", "measurements.csv", "-o", "fitted.yaml")
+    flat = " ".join(page.split())
+    assert "detect on cpu, 8 cores, batch 1: set aside 9.990 s" in flat
+    assert "caption: next, measure cpu" in flat
+    assert flat.endswith("Written to fitted.yaml.")
+    assert (
+        answer_json("plan", "app.yaml", "--profiles", "fitted.yaml", "--every", "10")["status"] == "optimal"
+    )
+    for suffix in ("json", "toml"):
+        answer("fit", "measurements.csv", "-o", f"fitted.{suffix}")
+        assert read_profiles(f"fitted.{suffix}") == read_profiles("fitted.yaml")
+
+
+def test_a_fit_in_json() -> None:
+    found = answer_json("fit", "measurements.csv")
+    assert found["output"] is None
+    detect = found["fits"]["detect"]["cpu"]
+    assert detect["outliers"] == [{"size": 8.0, "batch": 1, "latency": 9.99}]
+    assert detect["next_measurement"] is None
+    assert found["fits"]["caption"]["cpu"]["next_measurement"]["parameters"]
+    assert found["profiles"]["detect"]["hardware"]["cpu"]["sizes"] == [1.0, 2.0, 4.0]
+
+
+def test_a_fit_of_several_files() -> None:
+    lines = Path("measurements.csv").read_text().splitlines(keepends=True)
+    Path("a.csv").write_text("".join(lines[:8]))
+    Path("b.csv").write_text("".join([lines[0], *lines[8:]]))
+    whole, parts = answer_json("fit", "measurements.csv"), answer_json("fit", "a.csv", "b.csv")
+    assert whole == parts
+
+
+def test_sizes_in_percent() -> None:
+    rows = "".join(f"x,gpu,{percent},1,{0.1 + 1 / percent}\n" for percent in (10, 20, 50, 100))
+    Path("gpu.csv").write_text(f"function,hardware,size,batch,latency_s\n{rows}")
+    Path("cold.csv").write_text("function,hardware,cold_start_mean_s,cold_start_std_s\nx,gpu,3,0.1\n")
+    found = answer_json("fit", "gpu.csv", "cold.csv", "--gpu-percent")
+    assert found["profiles"]["x"]["hardware"]["gpu"]["sizes"] == [0.1, 0.2, 0.5, 1.0]
+
+
+def test_a_file_is_replaced_only_by_force() -> None:
+    before = Path("profiles.yaml").read_bytes()
+    assert smiless("fit", "measurements.csv", "-o", "profiles.yaml").code == 2
+    assert Path("profiles.yaml").read_bytes() == before
+    answer("fit", "measurements.csv", "-o", "profiles.yaml", "--force")
+    assert Path("profiles.yaml").read_bytes() != before
+
+
+# -- Traces, the catalog, versions ---------------------------------------------------------------------------
+
+
+def test_a_trace_is_described() -> None:
+    found = answer_json("trace", "describe", "arrivals.csv")
+    assert (found["schema"], found["count"], found["span"], found["gaps"]["mean"]) == (1, 5, 20.0, 5.0)
+    assert "5 in 20 s" in answer("trace", "describe", "arrivals.csv")
+
+
+def test_the_catalog_in_json() -> None:
+    listing = answer_json("catalog")
+    assert list(listing) == ["schema", "prices", "profiles", "applications"]
+    assert listing["prices"] == {"cpu": catalog.prices().cpu, "gpu": catalog.prices().gpu}
+    assert sorted(listing["applications"]) == APPLICATIONS
+    for name, profile in catalog.profiles().items():
+        for hardware, model in profile.hardware.items():
+            listed = listing["profiles"][name]["hardware"][str(hardware)]
+            assert {key: getattr(model, key) for key in listed if key not in ("sizes", "batches")} == {
+                key: value for key, value in listed.items() if key not in ("sizes", "batches")
+            }
+            assert (listed["sizes"], listed["batches"]) == (list(model.sizes), list(model.batches))
+    for name, application in catalog.applications().items():
+        listed = listing["applications"][name]
+        assert [tuple(edge) for edge in listed["edges"]] == list(application.edges)
+        named = set(itertools.chain(*application.edges))
+        assert named == set(application.names), "edges alone tell the functions"
+        assert all(function.profile == function.name for function in application.functions)
+
+
+def test_one_entry_of_the_catalog() -> None:
+    application = answer_json("catalog", "image-query")
+    assert list(application["applications"]) == ["image-query"]
+    assert sorted(application["profiles"]) == sorted(catalog.application("image-query").names)
+    profile = answer_json("catalog", "distilbert")
+    assert (list(profile["profiles"]), profile["applications"]) == (["distilbert"], {})
+    page = answer("catalog", "image-query")
+    assert "image-recognition -> distilbert" in page
+    assert "alpha" in page
+    assert "translation" not in page
+
+
+def test_the_catalog_for_people() -> None:
+    page = answer("catalog")
+    assert [name for name in (*catalog.applications(), *catalog.profiles()) if name not in page] == []
+    assert "$0.034 per core-hour, $3.06 per GPU-hour" in page
+
+
+def test_the_versions() -> None:
+    assert answer_json("versions")["packages"]["numpy"] == np.__version__
+    assert re.search(rf"^numpy +{re.escape(np.__version__)}$", answer("versions"), re.M)
+
+
+# -- Among other programs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [["catalog"], ["catalog", "--json"], ["plan", *STREET], ["plan", "--help"]]
+)
+def test_a_reader_that_goes_away_is_no_error(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert smiless_process(*arguments, stdout=writing) == Outcome(0, "", "")
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("arguments", [["catalog", "--json"], ["plan", *STREET], ["--help"]])
+def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        refused = smiless_process(*arguments, stdout=full)
+    assert refused.code == 2
+    assert refused.err == "smiless: standard output: cannot be written: No space left on device\n"
+
+
+def test_nowhere_to_complain_leaves_the_exit_code() -> None:
+    with open("/dev/full", "wb") as full:
+        assert smiless_process("plan", "nowhere.yaml", "--every", "10", stderr=full).code == 2
+
+
+@pytest.mark.parametrize(("closed", "code"), [(1, 2), (2, 0)])
+def test_closed_streams(closed: int, code: int) -> None:
+    outcome = smiless_process("catalog", preexec_fn=lambda: os.close(closed))
+    assert outcome.code == code
+    assert outcome.err == ("smiless: standard output: closed\n" if closed == 1 else "")
+
+
+def _small_files_only() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_output_without_room_leaves_nothing_behind(here: Path, force: bool) -> None:
+    output = "profiles.yaml" if force else "fitted.yaml"
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
+    options = ["--force"] if force else []
+    refused = smiless_process("fit", "measurements.csv", "-o", output, *options, preexec_fn=_small_files_only)
+    assert refused == Outcome(2, "", f"smiless: {output}: cannot be written: file too large\n")
+    assert {path.name: path.read_bytes() for path in here.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
+        {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "LANG": "C"},
+        {"PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"},
+    ],
+)
+def test_plain_terminals(plain: dict[str, str]) -> None:
+    Path("größe.yaml").write_text(
+        "name: größe\nsla: 4\nfunctions: [{name: détecter, profile: detect}]\n", encoding="utf-8"
+    )
+    for command in ("plan", "frontier"):
+        outcome = smiless_process(command, "größe.yaml", *STREET[1:], env=plain)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert "tecter" in outcome.out
+    described = smiless_process("trace", "describe", "arrivals.csv", env=plain)
+    assert (described.code, described.err) == (0, "")
+    assert "\\u" not in described.out, "a sign of the page has no plainer one"
+    payload = smiless_process("plan", "größe.yaml", *STREET[1:], "--json", env=plain)
+    assert list(json.loads(payload.out)["functions"]) == ["détecter"]
+
+
+def _in_terminal(*arguments: str, env: dict[str, str] | None = None) -> str:
+    """Run a command with both streams on a terminal, and return all that appears there."""
+    terminal, side = pty.openpty()
+    child = subprocess.Popen(
+        [*COMMAND, *arguments], stdout=side, stderr=side, stdin=side, env=environment(**(env or {}))
+    )
+    os.close(side)
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            shown += chunk
+    except OSError:  # how Linux ends a terminal
+        pass
+    finally:
+        os.close(terminal)
+    assert child.wait(timeout=60) == 0
+    return shown.decode()
+
+
+def test_a_long_search_shows_progress_on_a_terminal_only() -> None:
+    shown = _in_terminal("frontier", *STREET, env={"TERM": "xterm"})
+    assert "breakpoints" in shown.partition("street: ")[0]
+    assert smiless_process("frontier", *STREET).err == ""
+
+
+def test_no_color_is_respected() -> None:
+    color = re.compile(r"\x1b\[[0-9;]*m")
+    shown = _in_terminal("frontier", *STREET, env={"TERM": "xterm-256color", "NO_COLOR": "1"})
+    assert not [code for code in color.findall(shown) if re.search(r"[34]\d|[34]8;", code)]
+    assert "\x1b" not in smiless_process("frontier", *STREET, env={"TERM": "xterm-256color"}).out
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_pages_fit_the_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    pages = [
+        ["plan", "amber-alert", "--every", "10"],
+        ["frontier", *STREET],
+        ["fit", "measurements.csv"],
+        ["catalog"],
+    ]
+    for arguments in pages:
+        assert max(map(len, answer(*arguments).splitlines())) <= columns, arguments
+
+
+# -- Interruptions -------------------------------------------------------------------------------------------
+
+
+def _big_problem() -> None:
+    """Write a problem that keeps a general solver busy for minutes."""
+    draw = np.random.default_rng(5)
+    names = [f"f{v}" for v in range(60)]
+    model = {"gamma": 0.05, "dispatch": 0.01, "cold_start_std": 0.1, "batches": [1]}
+    profiles = {
+        name: {
+            "hardware": {
+                "cpu": {
+                    **model,
+                    "alpha": draw.uniform(0.2, 4.0),
+                    "beta": draw.uniform(0.0, 0.1),
+                    "cold_start_mean": draw.uniform(1.0, 4.0),
+                    "sizes": [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16],
+                }
+            }
+        }
+        for name in names
+    }
+    edges = [
+        [names[u], names[v]] for u in range(60) for v in range(u + 1, min(60, u + 9)) if draw.random() < 0.35
+    ]
+    Path("big-profiles.json").write_text(json.dumps({"profiles": profiles}))
+    Path("big.json").write_text(json.dumps({"sla": 8.0, "functions": names, "edges": edges}))
+
+
+def _busy(seconds: float) -> Callable[[subprocess.Popen], bool]:
+    """Tell when a process has used this much processor time."""
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def reached(child: subprocess.Popen) -> bool:
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / tick >= seconds
+
+    return reached
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--method", "milp"], ["frontier"]], ids=["milp", "frontier"])
+def test_an_interruption_is_answered_at_once(arguments: list[str]) -> None:
+    _big_problem()
+    child = subprocess.Popen(
+        [*COMMAND, *arguments, "big.json", "--profiles", "big-profiles.json", "--every", "10"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Shells start background jobs with interruptions ignored, and so may whatever runs this test.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        started = _busy(4.0)
+        while not started(child):
+            assert child.poll() is None, "it was done before it could be interrupted"
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        out, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert (child.returncode, out, err) == (130, b"", b"smiless: interrupted\n")
+    assert time.monotonic() - sent < 5.0
+
+
+def test_an_interruption_while_writing_leaves_nothing_behind(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(here.iterdir())
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    assert smiless("fit", "measurements.csv", "-o", "fitted.yaml") == Outcome(
+        130, "", "smiless: interrupted\n"
+    )
+    assert sorted(here.iterdir()) == before
+
+
+# -- Faults --------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_is_not_taken_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a planted fault")
+
+    monkeypatch.setattr("smiless_core.solver.solution.solve", fail)
+    outcome = smiless("plan", *STREET)
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err.startswith("Traceback")
+    assert outcome.err.endswith("please report it, with what 'smiless versions' prints)\n")
+
+
+def test_planning_loads_nothing_that_it_does_not_need() -> None:
+    script = (
+        "import sys; from smiless_core.cli import run; code = run(sys.argv[1:]);"
+        "sys.exit(str([m for m in ('cvxpy', 'polars', 'numba', 'scipy') if m in sys.modules]) if code == 0 else 9)"
+    )
+    command = [sys.executable, "-c", script, "plan", *STREET]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.stderr == "[]\n"
+
+
+def test_prices_without_a_file_of_their_own_are_those_of_the_catalog() -> None:
+    text = Path("profiles.yaml").read_text().partition("prices:")[0]
+    Path("free.yaml").write_text(text)
+    plan = answer_json("plan", "app.yaml", "--profiles", "free.yaml", "--every", "10")
+    prices: Prices = catalog.prices()
+    for function in plan["functions"].values():
+        assert function["price_per_second"] == prices[function["hardware"]] * function["size"]
