@@ -81,7 +81,8 @@ def instances(
 def slas_between(table: ModeTable, quantiles: Sequence[float]) -> tuple[float, ...]:
     """SLAs at these quantiles between the shortest latency and that of the cheapest choice, seconds."""
     cheapest = [
-        int(np.argmin(table.cost[start:end])) for start, end in zip(table.offsets, table.offsets[1:], strict=False)
+        int(np.argmin(table.cost[start:end]))
+        for start, end in zip(table.offsets, table.offsets[1:], strict=False)
     ]
     shortest, longest = table.fastest()[1], table.evaluate(cheapest)[1] / 1e9
     return tuple(shortest + quantile * (longest - shortest) for quantile in quantiles)

@@ -1,8 +1,11 @@
-"""Hypothesis profiles: ``pytest --hypothesis-profile=thorough`` runs twenty times the examples."""
+"""Hypothesis profiles: ``pytest --hypothesis-profile=thorough`` runs twenty times the examples.
+
+With ``unshrunk`` a failure comes as it was drawn: for those who only ask whether there is one.
+"""
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _COMMON = {
     "deadline": None,
@@ -13,4 +16,5 @@ _COMMON = {
 
 settings.register_profile("default", max_examples=100, **_COMMON)
 settings.register_profile("thorough", max_examples=2000, **_COMMON)
+settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.generate], **_COMMON)
 settings.load_profile("default")

@@ -68,8 +68,9 @@ def build(root: Path) -> None:
 
 
 def test(root: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    pytest = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        [*pytest, "--hypothesis-profile=unshrunk", *tests],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

@@ -108,6 +108,11 @@ PROFILE_FILES = {
     "unknown hardware": Wrong(profiles().replace("cpu", "tpu"), ("profiles.detect", "'tpu'")),
     "share above one": Wrong(profiles().replace("cpu", "gpu"), ("profiles.detect", "sizes", "2")),
     "negative price": Wrong(profiles() + "prices: {cpu: -1, gpu: 1}\n", ("prices.cpu", "-1")),
+    "cold start of ages": Wrong(
+        profiles(cold_start_mean="1.0e+15").replace("detect", "caption")
+        + PROFILES.partition("  caption:")[0][10:],
+        ("functions[1]", "cpu", "1e+15"),
+    ),
     "no profiles": Wrong("profiles: {}\n", ("profiles", "none")),
     "truncated": Wrong(profiles()[:60], ("line",)),
     "binary noise": Wrong(NOISE, ("byte 0x80",)),
@@ -179,7 +184,7 @@ PLAN = ("plan", "--profiles", "profiles.yaml", "--every", "10")
 @pytest.mark.parametrize("wrong", APPLICATIONS.values(), ids=APPLICATIONS)
 def test_a_wrong_application(wrong: Wrong) -> None:
     file = wrong_file(wrong, "wrong.yaml")
-    assert_refused(smiless(*PLAN, file), f"{file}: ", *wrong.named)
+    assert_refused(smiless(*PLAN, file), file, *wrong.named)
 
 
 @pytest.mark.parametrize("wrong", ["unknown profile", "cycle", "NaN", "binary noise"])
@@ -316,6 +321,7 @@ COMMAND_LINES = [
     ("plan amber-alrt --every 10", ("'amber-alrt'", "did you mean 'amber-alert'")),
     ("plan ./amber-alert --every 10", ("./amber-alert", "no such file")),
     ("plan amber-alert.yaml --every 10", ("amber-alert.yaml", "no such file")),
+    ("plan app.yaml --every 10", ("app.yaml: functions[0].profile", "'detect'", "--profiles FILE")),
     ("plan app.yaml --every soon", ("--every", "'soon'")),
     ("plan app.yaml --every 0", ("--every", "'0'")),
     ("plan app.yaml --every -1", ("--every", "'-1'")),
@@ -348,7 +354,7 @@ COMMAND_LINES = [
     ("trace sketch arrivals.csv", ("'sketch'", "smiless trace --help")),
     ("catalog amber-alrt", ("'amber-alrt'", "did you mean 'amber-alert'")),
     ("catalog --jsn", ("--jsn", "--json")),
-    ("pln", ("'pln'", "'plan'")),
+    ("pln", ("'pln'", "smiless --help")),
     ("--verbose", ("--verbose", "smiless --help")),
 ]
 

@@ -115,6 +115,23 @@ def test_outliers_among_noise(truth, seed, spread):
     assert np.abs(predicted - 1).max() < 4 * spread
 
 
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_whole_batch_size_that_was_measured_wrongly(batch):
+    truth = (2.47, 0.1, 1.69)
+    table = [(s, b, model(truth, s, b) * (10 if b == batch else 1)) for s, b in GRID]
+    fit = fit_profile(measured(table))
+    assert fitted(fit) == pytest.approx(truth)
+    assert batch not in fit.profile.hardware[Hardware.CPU].batches
+    assert len(report(fit).notes) == len(SIZES)
+
+
+@given(beta=st.floats(-0.1, 0.0), seed=st.integers(0, 2**32 - 1))
+def test_noise_on_what_the_signs_forbid_makes_no_outliers(beta, seed):
+    noise = np.random.default_rng(seed).uniform(0.96, 1.04, len(GRID))
+    table = [(s, b, model((2.47, beta, 1.69), s, b) * n) for (s, b), n in zip(GRID, noise, strict=True)]
+    assert report(fit_profile(measured(table))).outliers == ()
+
+
 # --- the optimum ------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ def test_the_change_fits_the_source_and_the_test_exists(bug, tmp_path):
     assert bug.plant(tmp_path) == text
     assert planted.read_text(encoding="utf-8") == text.replace(bug.old, bug.new) != text
 
-    file, name = bug.test.split("::")
+    file, name = bug.test.partition("[")[0].split("::")
     module = ast.parse((planted_bugs.ROOT / file).read_text(encoding="utf-8"))
     assert name in {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
 

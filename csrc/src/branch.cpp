@@ -107,8 +107,9 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
   int64_t serial = 0;
   open.push({cell.bound - cell.margin, serial, std::vector<uint64_t>((first_.back() + 63) / 64, ~uint64_t{0}),
              relaxation_->time, relaxation_->flow});
-  // Costs are whole numbers: a node is of use only if it can hold a cost of at most incumbent - 1.
-  const auto hopeless = [&](double lower) { return std::ceil(lower) >= static_cast<double>(incumbent); };
+  // A plan that is cheaper is so by a grain at least; less than the rounding error of the bounds does not count.
+  const double step = std::max(static_cast<double>(cell.grain), 2 * cell.margin);
+  const auto hopeless = [&](double lower) { return lower > static_cast<double>(incumbent) - step; };
   std::vector<int32_t> choice(arcs);
   while (!open.empty()) {
     if (hopeless(open.top().bound)) break;

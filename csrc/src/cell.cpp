@@ -63,7 +63,7 @@ Cell::Cell(const Network &network)
       ranks_b_(network.functions),
       scratch_(network.functions) {
   for (size_t p = 0; p < net.parts.size(); ++p)
-    if (net.parts[p].kind == Part::Kind::dummy) labels[p] = {{0, 0, 0, 0.0, 0, 0}};
+    if (net.parts[p].kind == Part::Kind::dummy) labels[p] = {{0, 0, 0, 0.0, 0, 0, 0}};
 }
 
 void Cell::set_prices(const Relaxation &relaxation, const std::vector<double> &release_worth) {
@@ -112,6 +112,7 @@ void Cell::expand(int32_t part, int32_t label, std::vector<int32_t> &ranks, std:
 }
 
 bool Cell::precedes(int32_t part, const Label &a, const Label &b) {
+  if (keyed) return a.key < b.key;
   expand(part, a, ranks_a_, scratch_);
   expand(part, b, ranks_b_, scratch_);
   for (int32_t v : net.parts[part].functions)
@@ -173,7 +174,8 @@ bool Cell::join(int32_t p, double limit, Control &control) {
               a[i].cost + b[j].cost,
               0,
               static_cast<int32_t>(i),
-              j};
+              j,
+              a[i].key | b[j].key};
       l.not_before = std::max(l.not_before, start + l.duration);
       if (l.not_before > end) continue;
       l.reduced = reduced(p, l);

@@ -32,15 +32,16 @@ KernelLabels::KernelLabels(const Network &net)
   closes_offset_.push_back(static_cast<int32_t>(closes_.size()));
 }
 
-bool KernelLabels::precedes(const Cell &cell, size_t depth, int32_t a, int32_t b) {
+bool KernelLabels::precedes(const Cell &cell, size_t depth, const State &a, const State &b) {
+  if (cell.keyed) return a.key < b.key;
   const auto read = [&](int32_t step, std::vector<int32_t> &ranks) {
     for (size_t i = depth; i-- > 0; step = steps_[step].parent)
       cell.expand(graph_.part[arc_[i]], steps_[step].label, ranks, modes_);
   };
   std::fill(ranks_a_.begin(), ranks_a_.end(), -1);
   std::fill(ranks_b_.begin(), ranks_b_.end(), -1);
-  read(a, ranks_a_);
-  read(b, ranks_b_);
+  read(a.step, ranks_a_);
+  read(b.step, ranks_b_);
   return ranks_a_ < ranks_b_;
 }
 
@@ -66,7 +67,7 @@ void KernelLabels::thin_out(const Cell &cell, size_t depth) {
       const Time *other = &clocks_[k * width_];
       beaten = true;
       for (int32_t w = 0; w < width_ && beaten; ++w) beaten = other[w] <= mine[w];
-      if (beaten && now_[k].cost == now_[s].cost) beaten = !precedes(cell, depth, now_[s].step, now_[k].step);
+      if (beaten && now_[k].cost == now_[s].cost) beaten = !precedes(cell, depth, now_[s], now_[k]);
     }
     if (!beaten) kept_.push_back(s);
   }
@@ -107,7 +108,7 @@ KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, do
       return list[i].reduced != list[j].reduced ? list[i].reduced < list[j].reduced : i < j;
     });
   }
-  now_.assign(1, {0, 0, 0, 0, -1});
+  now_.assign(1, {0, 0, 0, 0, -1, 0});
   clocks_.assign(width_, 0);
   steps_.clear();
   size_t depth = 0;
@@ -136,8 +137,8 @@ KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, do
           // What the arcs so far must wait for this event at least.
           const double wait = weight * static_cast<double>(clock - price.finish) - pull;
           if (from.reduced + l.reduced + wait > limit) continue;
-          next_.push_back(
-              {from.cost + l.cost, from.reduced + l.reduced, pull, clock, static_cast<int32_t>(steps_.size())});
+          next_.push_back({from.cost + l.cost, from.reduced + l.reduced, pull, clock,
+                           static_cast<int32_t>(steps_.size()), from.key | l.key});
           steps_.push_back({from.step, i});
           next_clocks_.insert(next_clocks_.end(), clocks_.begin() + static_cast<int64_t>(s) * width_,
                               clocks_.begin() + static_cast<int64_t>(s + 1) * width_);
@@ -162,8 +163,12 @@ KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, do
   best.reset();
   const Result result = crowded ? Result::crowded : Result::complete;
   if (now_.empty()) return result;
-  best = KernelPlan{now_[0].cost, std::vector<int32_t>(graph_.arcs())};
-  int32_t step = now_[0].step;
+  size_t top = 0;
+  for (size_t s = 1; s < now_.size(); ++s)
+    if (now_[s].cost < now_[top].cost || (now_[s].cost == now_[top].cost && precedes(cell, depth, now_[s], now_[top])))
+      top = s;
+  best = KernelPlan{now_[top].cost, std::vector<int32_t>(graph_.arcs())};
+  int32_t step = now_[top].step;
   for (size_t i = depth; i-- > 0; step = steps_[step].parent) best->label[arc_[i]] = steps_[step].label;
   return result;
 }

@@ -60,7 +60,9 @@ void Search::set_modes(const int64_t *offsets, const double *release, const doub
   release_.assign(release, release + offsets[n]);
   latency_.assign(latency, latency + offsets[n]);
   longest_ = 0;
+  cell_.keyed = n <= 16;
   for (int32_t v = 0; v < n; ++v) {
+    cell_.keyed = cell_.keyed && offsets[v + 1] - offsets[v] <= 256;
     auto &list = modes_[v];
     list.clear();
     Time most = 0;
@@ -80,6 +82,8 @@ void Search::set_modes(const int64_t *offsets, const double *release, const doub
 
 // Labels of the functions: the modes on offer at a cost up to `ceiling` that no other mode equals or beats.
 void Search::load_labels(const double *cost, double ceiling) {
+  const auto key = [&](int32_t v, int32_t rank) { return cell_.keyed ? Key(rank) << 8 * (15 - v) : Key(0); };
+  cell_.grain = 0;
   for (int32_t v = 0; v < net_.functions; ++v) {
     Labels &list = cell_.labels[arc_of_[v]];
     list.clear();
@@ -91,9 +95,11 @@ void Search::load_labels(const double *cost, double ceiling) {
       bool beaten = false;
       for (size_t k = list.size(); k-- > 0 && !beaten;)
         beaten = list[k].not_before <= m.not_before && list[k].cost <= scaled;
-      if (!beaten) list.push_back({m.latency, m.not_before, scaled, 0.0, m.index, m.rank});
+      if (!beaten) list.push_back({m.latency, m.not_before, scaled, 0.0, m.index, m.rank, key(v, m.rank)});
     }
+    for (const Label &l : list) cell_.grain = std::gcd(cell_.grain, l.cost - list.front().cost);
   }
+  cell_.grain = std::max<Money>(cell_.grain, 1);
 }
 
 double Search::plan_cost(const double *cost, const std::vector<int32_t> &plan) const {
@@ -334,7 +340,7 @@ smiless_result Search::solve(const double *cost, double sla, Control &control, i
     Labels &list = cell_.labels[arc_of_[v]];
     list.clear();
     for (const Mode &m : modes_[v])
-      if (cost[offsets_[v] + m.index] < infinity) list.push_back({m.latency, m.not_before, 0, 0, m.index, m.rank});
+      if (cost[offsets_[v] + m.index] < infinity) list.push_back({m.latency, m.not_before, 0, 0, m.index, m.rank, 0});
     if (list.empty()) {
       std::fill(choice, choice + n, -1);
       result.outcome = SMILESS_INFEASIBLE;

@@ -3,6 +3,7 @@
 The rooms of the library are re-exported here; `__all__` is the whole public surface.
 """
 
+from smiless_core import catalog
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import (
     InfeasibleError,
@@ -11,6 +12,7 @@ from smiless_core.errors import (
     SmilessError,
     SolverError,
 )
+from smiless_core.fitting import Fit, fit_profile, fit_profiles, read_measurements
 from smiless_core.model import (
     Application,
     Assignment,
@@ -29,12 +31,31 @@ from smiless_core.model import (
     Trace,
 )
 from smiless_core.model.files import read_application, read_profile_file, read_profiles, write_profiles
+from smiless_core.solver import (
+    CompiledProblem,
+    Explanation,
+    Frontier,
+    FrontierPoint,
+    Solution,
+    Status,
+    Work,
+    explain,
+    frontier,
+    solve,
+)
+from smiless_core.traces import read_trace, read_traces
+from smiless_core.versions import show_versions
 
 __all__ = [
     "Application",
     "Arrivals",
     "Assignment",
+    "CompiledProblem",
     "Configuration",
+    "Explanation",
+    "Fit",
+    "Frontier",
+    "FrontierPoint",
     "Function",
     "Hardware",
     "HardwareProfile",
@@ -49,13 +70,26 @@ __all__ = [
     "Profiles",
     "Readiness",
     "SmilessError",
+    "Solution",
     "SolverError",
+    "Status",
     "Stay",
     "Trace",
+    "Work",
     "__version__",
+    "catalog",
+    "explain",
+    "fit_profile",
+    "fit_profiles",
+    "frontier",
     "read_application",
+    "read_measurements",
     "read_profile_file",
     "read_profiles",
+    "read_trace",
+    "read_traces",
+    "show_versions",
+    "solve",
     "write_profiles",
 ]
 

@@ -40,7 +40,7 @@ def test_brute_force_at_every_width(shape, width):
         opened.append(answer.work.nodes)
 
     check()
-    if width == 0:
+    if width == 0 and shape == "crossed":
         assert max(opened) > 0, "no instance reached branch and bound"
 
 

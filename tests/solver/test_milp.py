@@ -59,14 +59,17 @@ def test_it_finds_an_optimum_on_every_shape(shape):
 @pytest.mark.parametrize("name", frozen.NAMES)
 def test_frozen_optima(name):
     table, shortest_latency, optima = frozen.read(name)
+    few = math.prod(np.diff(table.offsets).tolist()) <= 300
     for sla, cost, choice in optima:
-        search = milp.search(table, sla, canonical=False)
+        search = milp.search(table, sla, canonical=few)
         check_search(table, sla, search)
         assert search.shortest_latency == shortest_latency
         assert (search.choice is None) == (choice is None)
         if cost is not None:
             assert search.status is Status.OPTIMAL
             assert math.isclose(search.cost, cost, rel_tol=TOLERANCE)
+            if few:
+                assert tuple(search.choice.tolist()) == choice
 
 
 @pytest.mark.parametrize("extension", [1e-4, 500.0])
@@ -127,15 +130,15 @@ def test_ties_can_be_left_unsettled():
 def test_an_sla_beyond_all_latencies_does_not_bind():
     table = frozen.read("one-nanosecond").table
     cheapest = np.minimum.reduceat(table.cost, table.offsets[:-1]).sum()
-    for sla in (5.0, 1e6, 1e18, math.inf):
+    for sla in (5.0, 1e6, 1e18, 1e300):
         assert milp.search(table, sla).cost == cheapest
 
 
-@pytest.mark.parametrize("number", [math.nan, -1.0, -math.inf])
+@pytest.mark.parametrize("number", [math.nan, -1.0, math.inf])
 @pytest.mark.parametrize("name", ["sla", "time_limit", "relative_gap"])
 def test_wrong_numbers_are_refused(name, number):
     arguments = {"sla": 1.0} | {name: number}
-    with pytest.raises(InvalidInputError, match=f"^{name}: expected a number >= 0, got {number}"):
+    with pytest.raises(InvalidInputError, match=f"^{name}: expected a finite number >= 0, got {number}"):
         milp.search(frozen.read("tenths").table, **arguments)
 
 

@@ -10,6 +10,10 @@
 
 namespace smiless {
 
+// Ranks side by side, function 0 foremost: keys compare as the vectors of ranks do, and those of joined parts, whose
+// functions differ, are or-ed.
+using Key = unsigned __int128;
+
 // One way to do a part: its head happens at max(tail + duration, not_before).
 struct Label {
   Time duration;
@@ -17,6 +21,7 @@ struct Label {
   Money cost;
   double reduced;       // how much more than the bound a plan costs at least if it uses this label
   int32_t left, right;  // labels of the joined parts; of a function: its mode and that mode's rank
+  Key key;              // the ranks of all its functions, or 0 where they do not fit
 };
 using Labels = std::vector<Label>;
 
@@ -45,8 +50,10 @@ struct Cell {
     Time window = 0, finish = 0;
   };
   std::vector<Price> price;
-  double bound = 0;   // sum of the bases: no plan that meets the horizon costs less
-  double margin = 0;  // rounding error of any reduced cost below
+  Money grain = 1;     // all plans' costs differ by multiples of this
+  bool keyed = false;  // the ranks fit into keys
+  double bound = 0;    // sum of the bases: no plan that meets the horizon costs less
+  double margin = 0;   // rounding error of any reduced cost below
 
   double reduced(int32_t part, const Label &label) const {
     const Price &p = price[part];
@@ -60,7 +67,7 @@ struct Cell {
 
   // The ranks of the modes that a label stands for, at its part's functions.
   void expand(int32_t part, int32_t label, std::vector<int32_t> &ranks, std::vector<int32_t> &modes) const;
-  // Which of two labels of equal cost has the lexicographically smaller ranks.
+  // Whether a has lexicographically smaller ranks than b; both are of the part.
   bool precedes(int32_t part, const Label &a, const Label &b);
   // Make the labels of part `p` from those of its pieces, keeping reduced costs up to `limit`.
   // False when control ended the work.

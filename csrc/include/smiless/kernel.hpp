@@ -35,6 +35,7 @@ class KernelLabels {
     double pull;  // worth-weighted arrivals at the event under way, relative to its time in the relaxation
     Time clock;   // of the event under way
     int32_t step;
+    Key key;
   };
   struct Step {
     int32_t parent, label;
@@ -50,7 +51,7 @@ class KernelLabels {
   std::vector<int32_t> sequence_, kept_, ranks_a_, ranks_b_, modes_;
   std::vector<std::vector<int32_t>> by_reduced_;
 
-  bool precedes(const Cell &cell, size_t depth, int32_t a, int32_t b);
+  bool precedes(const Cell &cell, size_t depth, const State &a, const State &b);
   void thin_out(const Cell &cell, size_t depth);
   void cut(size_t most);
   void keep_rows();
@@ -60,7 +61,8 @@ class KernelLabels {
 class Branch {
  public:
   explicit Branch(const Network &net);
-  // Improve on `incumbent` (a cost that some plan has); true when proved. `bound` is raised to what is proved.
+  // Improve on `incumbent` (a cost that some plan has); true when it is proved that no plan is cheaper by more than
+  // the rounding error of the bounds. `bound` is raised to what is proved.
   bool search(Cell &cell, double unit, Money incumbent, Control &control, std::optional<KernelPlan> &best,
               double &bound);
 

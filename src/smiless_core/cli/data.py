@@ -7,12 +7,12 @@ import typer
 
 from smiless_core.cli.exit_codes import ExitCode
 from smiless_core.cli.options import (
-    TRACE_OPTIONS,
     AsJson,
     FormatOption,
     PlacementOption,
     Seed,
     Select,
+    naming_files,
     naming_options,
 )
 from smiless_core.cli.printing import (
@@ -60,10 +60,8 @@ def fit(
     if output is not None and os.path.lexists(output) and not force:
         raise InvalidInputError("this file exists: --force replaces it", file=output)
     rows = [row for file in measurements for row in read_measurements(file, gpu_percent=gpu_percent)]
-    try:
+    with naming_files(*measurements):
         fits = fit_profiles(rows)
-    except InvalidInputError as error:
-        raise error.within(file=", ".join(measurements)) from None
     if output is not None:
         write_profiles({name: each.profile for name, each in fits.items()}, output, notes=fit_notes(fits))
     print_result(fit_payload(fits, rows, output) if as_json else fit_page(fits, rows, output))
@@ -90,7 +88,7 @@ def describe(
 
     options = {"format": format, "select": select, "placement": placement, "seed": seed}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    with naming_options(**TRACE_OPTIONS):
+    with naming_options(*given):
         description = description_of(file, **given)
     print_result({"schema": 1, **description.to_dict()} if as_json else str(description))
     return ExitCode.DONE
@@ -106,15 +104,13 @@ def catalog(
     """Show the built-in applications, profiles and prices."""
     from smiless_core import catalog as built_in
 
-    applications, profiles = built_in.applications(), built_in.profiles()
-    if name in applications:
-        application = applications[name]
-        applications = {name: application}
-        profiles = {each.profile: profiles[each.profile] for each in application.functions}
-    elif name in profiles:
-        applications, profiles = {}, {name: profiles[name]}
-    elif name is not None:
-        raise InvalidInputError.unknown("application or profile", name, [*applications, *profiles])
+    applications, profiles = dict(built_in.applications()), dict(built_in.profiles())
+    if name is not None:
+        if name not in applications.keys() | profiles.keys():
+            raise InvalidInputError.unknown("application or profile", name, [*applications, *profiles])
+        applications = {each: value for each, value in applications.items() if each == name}
+        shown = {function.profile for value in applications.values() for function in value.functions} | {name}
+        profiles = {each: value for each, value in profiles.items() if each in shown}
     show = catalog_payload if as_json else catalog_page
     print_result(show(applications, profiles, built_in.prices()))
     return ExitCode.DONE

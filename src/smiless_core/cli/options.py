@@ -11,7 +11,6 @@ from smiless_core.traces import Format, Placement
 from smiless_core.validation import shown
 
 __all__ = [
-    "TRACE_OPTIONS",
     "App",
     "AsJson",
     "Every",
@@ -21,6 +20,7 @@ __all__ = [
     "Seed",
     "Select",
     "TraceFile",
+    "naming_files",
     "naming_options",
     "seconds",
     "whole_number_from",
@@ -51,18 +51,27 @@ def whole_number_from(least: int) -> Callable[[str], int]:
 
 
 @contextlib.contextmanager
-def naming_options(**options: str) -> Iterator[None]:
-    """Let an error about one of these arguments of the library name the option that gave it."""
+def naming_options(*arguments: str) -> Iterator[None]:
+    """Let an error about one of these arguments of the library name the option of the same name."""
     try:
         yield
     except InvalidInputError as error:
-        if error.place not in options:
+        if error.place not in arguments:
             raise
-        raise InvalidInputError(error.message, place=options[error.place], file=error.file) from None
+        option = f"--{error.place.replace('_', '-')}"
+        raise InvalidInputError(error.message, place=option, file=error.file) from None
 
 
-TRACE_OPTIONS = {name: f"--{name}" for name in ("format", "select", "placement", "seed")}
-"""The options about how to read a trace, by the name of the argument that they give."""
+@contextlib.contextmanager
+def naming_files(*files: str | None) -> Iterator[None]:
+    """Let an error name the files that it can come from, unless it is known to come from elsewhere."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if error.place.startswith("--"):
+            raise
+        raise error.within(file=", ".join(filter(None, files))) from None
+
 
 App = Annotated[
     str,

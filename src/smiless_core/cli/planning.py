@@ -15,7 +15,6 @@ import typer
 from smiless_core.arrivals import Arrivals
 from smiless_core.cli.exit_codes import ExitCode
 from smiless_core.cli.options import (
-    TRACE_OPTIONS,
     App,
     AsJson,
     Every,
@@ -25,6 +24,7 @@ from smiless_core.cli.options import (
     Seed,
     Select,
     TraceFile,
+    naming_files,
     naming_options,
     seconds,
     whole_number_from,
@@ -87,10 +87,8 @@ def plan(
         page = solution.to_dict() if as_json else "\n".join([str(solution), "", *note, prices])
         return page, solution.feasible
 
-    try:
+    with naming_files(app, profiles):
         page, feasible = _abandonable(solved)
-    except InvalidInputError as error:
-        raise error.within(file=app) from None
     print_result(page)
     return ExitCode.DONE if feasible else ExitCode.INFEASIBLE
 
@@ -133,7 +131,7 @@ def frontier(
     arrivals, note = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
     problem, prices = _problem(app, profiles)
     try:
-        with naming_options(max_sla="--max-sla"), _progress_bar() as progress:
+        with naming_files(app, profiles), naming_options("max_sla"), _progress_bar() as progress:
             found = all_breakpoints(
                 problem,
                 arrivals,
@@ -162,7 +160,8 @@ def _problem(app: str, profiles_file: str | None) -> tuple[Problem, str]:
     try:
         problem = Problem(application, profiles, prices or catalog.prices())
     except InvalidInputError as error:
-        raise error.within(file=app) from None
+        hint = "; --profiles FILE gives others" if profiles_file is None else ""
+        raise InvalidInputError(f"{error.message}{hint}", place=error.place, file=app) from None
     return problem, price_note(problem.prices, of_catalog=prices is None)
 
 
@@ -185,7 +184,7 @@ def _arrivals(
     given = {name: value for name, value in trace_options.items() if value is not None}
     if trace_file is None:
         for name in given:
-            raise InvalidInputError("needs --trace FILE", place=TRACE_OPTIONS[name])
+            raise InvalidInputError("needs --trace FILE", place=f"--{name}")
         if every is None:
             raise InvalidInputError("say how often invocations come: --every SECONDS or --trace FILE")
         return Arrivals.every(every), []
@@ -193,12 +192,9 @@ def _arrivals(
         raise InvalidInputError("give --every or --trace, not both")
     from smiless_core.traces import read_trace
 
-    with naming_options(**TRACE_OPTIONS):
+    with naming_files(trace_file), naming_options(*given):
         recorded = read_trace(trace_file, **given)
-    try:
         return recorded.arrivals(), [trace_note(recorded)]
-    except InvalidInputError as error:
-        raise InvalidInputError(error.message, file=trace_file) from None
 
 
 def _abandonable(work: Callable[[], _Result]) -> _Result:

@@ -228,7 +228,7 @@ def search(
     table : ModeTable
         The modes to choose from.
     sla : float
-        Bound on the end-to-end latency, seconds; infinity does not bind.
+        Bound on the end-to-end latency, seconds.
     time_limit : float, optional
         Seconds for the whole call; afterwards the best choice found so far is returned as ``feasible``.
     relative_gap : float
@@ -251,8 +251,8 @@ def search(
     """
     table.validate()
     for name, number in (("sla", sla), ("time_limit", time_limit), ("relative_gap", relative_gap)):
-        if number is not None and not number >= 0:
-            raise InvalidInputError(f"expected a number >= 0, got {number}", place=name)
+        if number is not None and not 0 <= number < math.inf:
+            raise InvalidInputError(f"expected a finite number >= 0, got {number}", place=name)
     ends = math.inf if time_limit is None else time.monotonic() + time_limit
 
     fastest, shortest_latency = table.fastest()

@@ -1,0 +1,139 @@
+"""What is measured, what is asked of it, and how quantities read."""
+
+from typing import NamedTuple
+
+Cases = dict[str, dict[str, float]]  # case -> quantity -> value
+
+
+class Target(NamedTuple):
+    """A limit on one quantity that every case of a row has to keep."""
+
+    quantity: str
+    limit: float
+    at_least: bool = False
+
+    def worst(self, cases: Cases) -> float | None:
+        """Return the value that is furthest from the target; None where nothing was measured."""
+        values = [case[self.quantity] for case in cases.values() if self.quantity in case]
+        return (min if self.at_least else max)(values, default=None)
+
+    def met(self, value: float) -> bool:
+        """Whether a value keeps the limit."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def missed_by(self, value: float) -> str:
+        """By how much a value does not keep the limit."""
+        if QUANTITIES[self.quantity].unit == "share":
+            return f"{100 * abs(value - self.limit):.3g} points {'short' if self.at_least else 'above'}"
+        return f"{value / self.limit:.3g} times the target" if self.limit else f"{value:.0f} too many"
+
+    def __str__(self) -> str:
+        sign = "≥" if self.at_least else "≤"
+        return f"{QUANTITIES[self.quantity].what} {sign} {shown(self.quantity, self.limit)}"
+
+
+class Row(NamedTuple):
+    """One line of the table: what is measured, what is asked of it, and what else is worth showing."""
+
+    key: str
+    what: str
+    targets: tuple[Target, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+class Quantity(NamedTuple):
+    """How one quantity reads."""
+
+    what: str
+    unit: str
+
+
+PROVED = Target("proved", 1.0, at_least=True)
+
+ROWS = (
+    Row(
+        "releases-zero",
+        "search, all releases zero: n = 12, 26 modes, five topologies",
+        (PROVED, Target("median", 100e-6), Target("p99", 2e-3), Target("highs_ratio", 100, at_least=True)),
+        ("kernel_median",),
+    ),
+    Row(
+        "readiness",
+        "search with readiness: n = 12, 52 modes, five topologies",
+        (PROVED, Target("median", 300e-6)),
+        ("p99", "highs_ratio"),
+    ),
+    Row(
+        "medium",
+        "search within 1 s: series-parallel n = 50, general n = 30, 26 modes",
+        (PROVED, Target("median", 5e-3), Target("p99", 0.6)),
+    ),
+    Row(
+        "general-50", "search within 1 s: general n = 50, 26 modes", (Target("worst_gap", 0.05),), ("proved",)
+    ),
+    Row(
+        "large",
+        "search within 2 s: n = 1000, 26 modes, five topologies",
+        (Target("worst_gap", 0.12), Target("worst", 2.0)),
+    ),
+    Row(
+        "solve",
+        "`solve` on a compiled problem, in Python: n = 12, 52 modes, five topologies",
+        (PROVED, Target("median", 250e-6)),
+        ("with_plan_median",),
+    ),
+    Row(
+        "import",
+        "`import smiless_core` in a fresh interpreter",
+        (Target("median", 0.15), Target("heavy", 0)),
+        ("numpy_median",),
+    ),
+    Row(
+        "lowtime",
+        "frontier against lowtime: n = 12, 26 modes, a deadline every 20 ms",
+        also=("lowtime_ratio", "same_cost", "mean_excess", "worst_excess"),
+    ),
+)
+
+QUANTITIES = {
+    "cells": Quantity("cells", "count"),
+    "proved": Quantity("proved", "share"),
+    "worst_gap": Quantity("largest gap", "share"),
+    "median": Quantity("median", "time"),
+    "p99": Quantity("p99", "time"),
+    "worst": Quantity("longest", "time"),
+    "kernel_median": Quantity("median of the native call alone", "time"),
+    "with_plan_median": Quantity("median with the plan written out", "time"),
+    "heavy": Quantity("slow modules imported", "count"),
+    "numpy_median": Quantity("numpy alone", "time"),
+    "highs_cells": Quantity("cells beside HiGHS", "count"),
+    "highs_median": Quantity("median of HiGHS", "time"),
+    "highs_worst": Quantity("longest of HiGHS", "time"),
+    "highs_ratio": Quantity("HiGHS takes, in the median,", "times"),
+    "highs_least_ratio": Quantity("HiGHS takes, at least,", "times"),
+    "deadlines": Quantity("deadlines", "count"),
+    "frontier_median": Quantity("median of the search", "time"),
+    "lowtime_median": Quantity("median of lowtime", "time"),
+    "lowtime_ratio": Quantity("lowtime takes, in the median,", "times"),
+    "lowtime_least_ratio": Quantity("lowtime takes, at least,", "times"),
+    "same_cost": Quantity("its plan is optimal at", "share"),
+    "mean_excess": Quantity("it costs more, in the mean,", "share"),
+    "worst_excess": Quantity("it costs more, at most,", "share"),
+}
+
+
+def shown(quantity: str, value: float) -> str:
+    """Write a value with its unit."""
+    match QUANTITIES[quantity].unit:
+        case "time" if value < 1e-3:
+            return f"{value * 1e6:.3g} µs"
+        case "time" if value < 1:
+            return f"{value * 1e3:.3g} ms"
+        case "time":
+            return f"{value:.3g} s"
+        case "share":
+            return f"{100 * value:.3g} %" if value < 0.999 or value == 1 else f"{100 * value:.5g} %"
+        case "times":
+            return f"{value:,.0f} times as long"
+        case _:
+            return f"{value:,.0f}"
