@@ -22,7 +22,7 @@ def default_budget(functions: int) -> Work:
     An application of a dozen functions never comes near it. An augmentation crosses the whole application, so
     fewer are allowed where that is large; memory stays below a few hundred megabytes.
     """
-    return Work(augmentations=20_000 + 30_000_000 // functions, labels=50_000_000, nodes=100_000)
+    return Work(augmentations=20_000 + 30_000_000 // functions, labels=50_000_000, nodes=200_000)
 
 
 # The order of smiless_outcome.
