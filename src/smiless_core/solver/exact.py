@@ -1,7 +1,7 @@
 """The exact configuration search: the native portfolio of bounds, label merging and branch and bound.
 
-The method, with its bounds and its proofs of optimality, is in ``csrc/src/search.cpp``; this module hands it a
-`ModeTable` and reads its answer. It reuses memory and sorted modes between searches of one application.
+The method, with its bounds and its proofs of optimality, is in ``csrc/src/search.cpp``; this module hands it
+a `ModeTable` and reads its answer. It reuses memory and sorted modes between searches of one application.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class ExactSearch:
     functions : int
         Number of functions.
     width : int, optional
-        Partial plans side by side, where the application is not series-parallel, before branch and bound takes
-        over. Any width gives the same cost; it decides how much work that is.
+        Partial plans side by side, where the application is not series-parallel, before branch and bound
+        takes over. Any width gives the same cost; it decides how much work that is.
 
     Raises
     ------
