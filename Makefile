@@ -52,9 +52,8 @@ $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.installed
 # --- what to do --------------------------------------------------------------------------------------
 
 demo: $(VENV)/.installed
-	$(BIN)/smiless catalog
 	$(BIN)/smiless plan amber-alert --every 10
-	$(BIN)/smiless plan image-query --every 3
+	$(BIN)/smiless plan image-query --every 3 --sla 0.6
 	$(BIN)/smiless plan voice-assistant --every 60
 	$(BIN)/smiless frontier amber-alert --every 10
 

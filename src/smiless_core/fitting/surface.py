@@ -137,7 +137,8 @@ def outliers(rows: Floats, cells: NDArray[np.int64], grid: Floats) -> NDArray[np
     gross = max(_GROSS, math.expm1(tolerance))
 
     def loss(members: NDArray[np.bool_]) -> float:
-        return float(np.sum(np.minimum(np.abs(rows @ fit(rows[members], grid) - 1.0), gross) ** 2))
+        errors = np.abs(rows[members] @ fit(rows[members], grid) - 1.0)
+        return float(np.sum(np.minimum(errors, gross) ** 2)) + int((~members).sum()) * gross**2
 
     return ~min(settled, key=loss)
 
