@@ -1,12 +1,12 @@
 """Instances to measure on: applications with profiles like those of the published functions.
 
-Everything is drawn from seeds, so that anyone can draw the same again. README.md tells what is drawn from where
-and why.
+Everything is drawn from seeds, so that anyone can draw the same again. README.md tells what is drawn and why.
 """
 
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,10 +80,7 @@ def instances(
 
 def slas_between(table: ModeTable, quantiles: Sequence[float]) -> tuple[float, ...]:
     """SLAs at these quantiles between the shortest latency and that of the cheapest choice, seconds."""
-    cheapest = [
-        int(np.argmin(table.cost[start:end]))
-        for start, end in zip(table.offsets, table.offsets[1:], strict=False)
-    ]
+    cheapest = [int(np.argmin(table.cost[start:end])) for start, end in pairwise(table.offsets)]
     shortest, longest = table.fastest()[1], table.evaluate(cheapest)[1] / 1e9
     return tuple(shortest + quantile * (longest - shortest) for quantile in quantiles)
 
@@ -104,7 +101,7 @@ def draw_problem(topology: str, functions: int, rng: random.Random) -> Problem:
 
 
 def draw_profile(name: str, rng: random.Random) -> Profile:
-    """Draw a function: 0.1 to 3 s on one core, up to a hundred times the speed on a GPU, cold for 2 to 8 s."""
+    """Draw a function with latencies and cold starts in the ranges of the published ones."""
     work = 0.5 * rng.lognormvariate(0.0, 0.8)
     cpu = _hardware_profile(work, rng.uniform(0.05, 0.3), rng.uniform(1.3, 3.5), CORES)
     gpu = _hardware_profile(
@@ -156,7 +153,7 @@ def _series_parallel(functions: int, rng: random.Random) -> Edges:
 
 
 def _layered(functions: int, rng: random.Random) -> Edges:
-    """Layers of up to 4 functions (6 in applications above 12); each waits for half of the layer before it."""
+    """Layers of up to 4 functions (6 beyond n = 12), each waiting for about half of the layer before it."""
     width = 4 if functions <= 12 else 6
     layers: list[list[int]] = []
     start = 0
@@ -165,7 +162,7 @@ def _layered(functions: int, rng: random.Random) -> Edges:
         layers.append(list(range(start, end)))
         start = end
     edges: Edges = []
-    for before, after in zip(layers, layers[1:], strict=False):
+    for before, after in pairwise(layers):
         for v in after:
             waits_for = [u for u in before if rng.random() < 0.5] or [rng.choice(before)]
             edges.extend((u, v) for u in waits_for)
@@ -228,9 +225,9 @@ def prewarmed_table(problem: Problem, arrivals: Arrivals) -> ModeTable:
 def readiness_table(problem: Problem, rng: random.Random) -> ModeTable:
     """Every configuration twice: prewarmed, and begun when the invocation arrives.
 
-    Where arrivals vary, a prewarmed instance waits for them: it is paid for 1.1 to 3 times its cold start, drawn
-    for each function. Otherwise an instance is paid for its cold start once and the function cannot begin before
-    it is over: `on_arrival`, and `on_request` where a function waits for no other.
+    Where arrivals vary, a prewarmed instance waits for them: it is paid for 1.1 to 3 times its cold start,
+    drawn for each function. The other instance is paid for its cold start once, and its function cannot begin
+    before that is over: `on_arrival`, and `on_request` where a function waits for no other.
     """
     given = _Configurations.of(problem)
     modes = np.diff(given.offsets)

@@ -20,9 +20,9 @@ from smiless_core.timing import nanoseconds_up
 class HighsModel:
     """One table and SLA as a mixed-integer program inside HiGHS, built once and run from scratch every time.
 
-    A binary for every mode, a finish time for every function; one mode each, a function finishes its latency
-    after those before it and after its own release, and within the SLA. Times are seconds; the cheapest choice
-    of modes regardless of the SLA costs 1. HiGHS runs on one thread with its default tolerances, to a gap of 0.
+    A binary for every mode, a finish time for every function: each takes one mode, and finishes its latency
+    after those before it and after its own release, and within the SLA. Times are seconds; the cheapest
+    choice regardless of the SLA costs 1. HiGHS runs on one thread, to a gap of 0, at its default tolerances.
     """
 
     def __init__(self, table: ModeTable, sla: float) -> None:
@@ -111,13 +111,13 @@ def _turns_down(a: tuple[float, float], b: tuple[float, float], c: tuple[float, 
 class LowtimeModel:
     """A table without releases as a DAG of lowtime's operations, in whole units of time.
 
-    Every latency must be a multiple of `unit` seconds, so that lowtime's own rounding changes nothing. Options
-    that another one beats are left out, as lowtime keeps the dearest of equally fast ones.
+    Every latency must be a multiple of `unit` seconds, so that lowtime's own rounding changes nothing.
+    Options that another one beats are left out: of equally fast ones lowtime would keep the dearest.
     """
 
     def __init__(self, table: ModeTable, unit: float) -> None:
         assert not table.release.any(), "lowtime knows no releases"
-        # lowtime takes 10,000 for infinity and 0.000001 for zero: cost is given in thousandths of the dearest.
+        # lowtime takes 10,000 for infinity and 0.000001 for zero: costs are thousandths of the dearest.
         thousandth = float(table.cost.max()) / 1000
         units = np.rint(table.latency / unit)
         graph = nx.DiGraph()

@@ -2,13 +2,15 @@
 
     python -m bench.summary RUN.json
 
-writes bench/results/results.json (what was measured, where and when), bench/results/RESULTS.md (all of it, case by
-case) and the table of README.md, between its markers. It demands nothing: a target that is missed is written down.
+writes bench/results/results.json (what was measured, where and when), bench/results/RESULTS.md (all of it,
+case by case) and the table of README.md, between its markers. It demands nothing: a target that is missed is
+written down.
 """
 
 import argparse
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +36,17 @@ def stripped(run: dict[str, Any]) -> dict[str, Any]:
         "cores": machine["cpu"]["count"],
         "system": f"{machine['system']} {machine['machine']}",
         "python": f"{machine['python_implementation']} {machine['python_version']}",
+        "rivals": {package: version(package) for package in ("highspy", "lowtime")},
         "rows": rows,
     }
 
 
 def provenance(results: dict[str, Any]) -> str:
     """Say where the numbers come from."""
+    rivals = ", ".join(f"{package} {number}" for package, number in results["rivals"].items())
     return (
         f"Measured by `{results['command']}` on {results['date']}, commit {results['commit']}, on one of"
-        f" {results['cores']} cores of an {results['cpu']}, {results['system']}, {results['python']}."
+        f" {results['cores']} cores ({results['cpu']}), {results['system']}, {results['python']}, {rivals}."
     )
 
 
@@ -52,7 +56,7 @@ def table(header: list[str], lines: list[list[str]]) -> str:
 
 
 def measured(row: Row, cases: Cases) -> str:
-    """Write what the targets of a row speak of, in its worst case, and the range of what else is worth showing."""
+    """Write what a row has targets for, in its worst case, and the range of what else is worth showing."""
     parts = []
     for target in row.targets:
         value = target.worst(cases)
@@ -97,7 +101,7 @@ def details(row: Row, cases: Cases) -> str:
         [case, *(shown(name, values[name]) if name in values else "" for name in names)]
         for case, values in cases.items()
     ]
-    return f"## {row.what}\n\n{table(['', *(QUANTITIES[name].what.rstrip(',') for name in names)], lines)}"
+    return f"## {row.what}\n\n{table(['', *(QUANTITIES[name].what for name in names)], lines)}"
 
 
 def report(results: dict[str, Any]) -> str:

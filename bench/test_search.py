@@ -5,9 +5,9 @@ from functools import partial
 from typing import NamedTuple
 
 import pytest
-
 from bench.instances import GENERAL, SERIES_PARALLEL, TOPOLOGIES, Instance, instances
 from bench.measuring import Measured, measured, record, spread
+
 from smiless_core._native import search as native
 from smiless_core.solver.exact import ExactSearch
 from smiless_core.solver.tables import Search, Status
@@ -66,7 +66,7 @@ def proofs(cells: list[Cell]) -> dict[str, float]:
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize("row", ["releases-zero", "readiness"])
 def test_small(benchmark, row, topology):
-    drawn = list(instances(topology, 12, count=100, readiness=row == "readiness"))
+    drawn = list(instances(topology, 12, count=200, readiness=row == "readiness"))
     cells = benchmark.pedantic(sweep, args=(drawn,), kwargs={"time_limit": 1.0})
     check(cells)
     kernel = sweep_kernel(drawn)
@@ -85,7 +85,7 @@ def test_small(benchmark, row, topology):
     [
         *(("medium", topology, 50, 40) for topology in SERIES_PARALLEL),
         *(("medium", topology, 30, 40) for topology in GENERAL),
-        *(("general-50", topology, 50, 12) for topology in GENERAL),
+        *(("general-50", topology, 50, 20) for topology in GENERAL),
     ],
 )
 def test_medium(benchmark, row, topology, functions, count):
@@ -103,7 +103,7 @@ def test_medium(benchmark, row, topology, functions, count):
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_large(benchmark, topology):
-    drawn = list(instances(topology, 1000, count=2, quantiles=(0.05, 0.4, 0.8)))
+    drawn = list(instances(topology, 1000, count=3, quantiles=(0.05, 0.4, 0.8)))
     # The call returns within 2 s: stopping and re-evaluation take some of them.
     cells = benchmark.pedantic(sweep, args=(drawn,), kwargs={"time_limit": 1.9})
     check(cells)

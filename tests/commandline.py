@@ -101,3 +101,14 @@ def write_inputs(directory: Path) -> None:
     (directory / "profiles.yaml").write_text(PROFILES, encoding="utf-8")
     (directory / "measurements.csv").write_text(MEASUREMENTS, encoding="utf-8")
     (directory / "arrivals.csv").write_text(ARRIVALS, encoding="utf-8")
+
+
+def assert_refused(outcome: Outcome, *named: str) -> None:
+    """Check for exit code 2 and a single line that names all these."""
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    line, end, rest = outcome.err.partition("\n")
+    assert (end, rest) == ("\n", "")
+    assert line.startswith("smiless: ")
+    assert line.isprintable()
+    assert [each for each in named if each not in line] == [], line

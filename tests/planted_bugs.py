@@ -68,11 +68,12 @@ def build(root: Path) -> None:
 
 
 def test(root: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    """Run tests as continuous integration does: on the same examples every time."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*pytest, "--hypothesis-profile=unshrunk", *tests],
         cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ | {"CI": "true", "PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
     )

@@ -46,6 +46,13 @@ def fit(
     gpu_percent: Annotated[
         bool, typer.Option("--gpu-percent", help="GPU sizes are percentages, not shares in (0, 1].")
     ] = False,
+    batch_weight: Annotated[
+        float,
+        typer.Option(
+            metavar="EXPONENT",
+            help="Errors at a batch of b count b ** -EXPONENT: with 4 the fit is best for single requests.",
+        ),
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> int:
     """Fit profiles to measured latencies and cold starts.
@@ -60,8 +67,8 @@ def fit(
     if output is not None and os.path.lexists(output) and not force:
         raise InvalidInputError("this file exists: --force replaces it", file=output)
     rows = [row for file in measurements for row in read_measurements(file, gpu_percent=gpu_percent)]
-    with naming_files(*measurements):
-        fits = fit_profiles(rows)
+    with naming_files(*measurements), naming_options("batch_weight"):
+        fits = fit_profiles(rows, batch_weight=batch_weight)
     if output is not None:
         write_profiles({name: each.profile for name, each in fits.items()}, output, notes=fit_notes(fits))
     print_result(fit_payload(fits, rows, output) if as_json else fit_page(fits, rows, output))

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn, TextIO, cast
 
@@ -31,6 +32,8 @@ _PLAINER = str.maketrans("▁▂▃▄▅▆▇█µ", "_.-:=+*#u")
 
 def main() -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # they are for programmers, who say python -W
     code = run(sys.argv[1:])
     if code == ExitCode.INTERRUPTED:
         os._exit(code)  # what was abandoned may still run in a thread, and would not survive an orderly end

@@ -20,7 +20,7 @@ from smiless_core.fitting.surface import Floats
 from smiless_core.model.configuration import Configuration, Hardware
 from smiless_core.model.noun import Noun
 from smiless_core.model.profiles import HardwareProfile, Profile
-from smiless_core.validation import sequence, shown
+from smiless_core.validation import number, sequence, shown
 
 __all__ = ["Fit", "HardwareFit", "NextMeasurement", "fit_profile", "fit_profiles"]
 
@@ -118,7 +118,9 @@ class Fit(Noun, frozen=True):
         return "\n".join(lines)
 
 
-def fit_profile(measurements: Iterable[Measurement], *, name: str | None = None) -> Fit:
+def fit_profile(
+    measurements: Iterable[Measurement], *, name: str | None = None, batch_weight: float = 0.0
+) -> Fit:
     """Fit the profile of one function.
 
     For each kind of hardware, ``latency = batch * (alpha / size + beta) + gamma`` is fitted to the measured
@@ -133,6 +135,9 @@ def fit_profile(measurements: Iterable[Measurement], *, name: str | None = None)
         All of one function. Their order does not matter.
     name : str, optional
         The name of the profile; the function's unless given.
+    batch_weight : float, optional
+        The error at a batch of b counts ``b ** -batch_weight``: above 0, the fit is best where requests come
+        one at a time, and larger batches get what the model has left. All count the same by default.
 
     Returns
     -------
@@ -161,16 +166,19 @@ def fit_profile(measurements: Iterable[Measurement], *, name: str | None = None)
         raise InvalidInputError(
             f"expected one function, got {_listed(functions)}: fit_profiles fits each", place="measurements"
         )
-    return _fit(functions[0] if name is None else name, items)
+    weight = number(batch_weight, "batch_weight", at_least=0.0)
+    return _fit(functions[0] if name is None else name, items, weight)
 
 
-def fit_profiles(measurements: Iterable[Measurement]) -> dict[str, Fit]:
+def fit_profiles(measurements: Iterable[Measurement], *, batch_weight: float = 0.0) -> dict[str, Fit]:
     """Fit the profile of every function that was measured.
 
     Parameters
     ----------
     measurements : iterable of Measurement
         Of any number of functions.
+    batch_weight : float, optional
+        As in `fit_profile`.
 
     Returns
     -------
@@ -182,10 +190,11 @@ def fit_profiles(measurements: Iterable[Measurement]) -> dict[str, Fit]:
     InvalidInputError
         As `fit_profile`; it names the function.
     """
+    weight = number(batch_weight, "batch_weight", at_least=0.0)
     groups: defaultdict[str, list[_Numbered]] = defaultdict(list)
     for index, item in _numbered(measurements):
         groups[item.function].append((index, item))
-    return {function: _fit(function, groups[function]) for function in sorted(groups)}
+    return {function: _fit(function, groups[function], weight) for function in sorted(groups)}
 
 
 def _numbered(measurements: Iterable[Measurement]) -> list[_Numbered]:
@@ -199,7 +208,7 @@ def _numbered(measurements: Iterable[Measurement]) -> list[_Numbered]:
     return cast(list[_Numbered], items)
 
 
-def _fit(name: str, items: list[_Numbered]) -> Fit:
+def _fit(name: str, items: list[_Numbered], batch_weight: float) -> Fit:
     function = items[0][1].function
     profiles: dict[Hardware, HardwareProfile] = {}
     reports: dict[Hardware, HardwareFit] = {}
@@ -208,13 +217,15 @@ def _fit(name: str, items: list[_Numbered]) -> Fit:
         if not mine:
             continue
         try:
-            profiles[hardware], reports[hardware] = _fit_hardware(hardware, mine)
+            profiles[hardware], reports[hardware] = _fit_hardware(hardware, mine, batch_weight)
         except InvalidInputError as error:
             raise error.within(place=f"{function} on {hardware}") from None
     return Fit(Profile(name, profiles), reports)
 
 
-def _fit_hardware(hardware: Hardware, items: list[_Numbered]) -> tuple[HardwareProfile, HardwareFit]:
+def _fit_hardware(
+    hardware: Hardware, items: list[_Numbered], batch_weight: float
+) -> tuple[HardwareProfile, HardwareFit]:
     # Sorted, so that rounding and the choice among equals do not depend on the order that was given.
     timed = sorted(
         (item.size, item.batch, item.latency, index)
@@ -231,7 +242,8 @@ def _fit_hardware(hardware: Hardware, items: list[_Numbered]) -> tuple[HardwareP
     aside = surface.outliers(rows, _representatives(places), _design(_grid(places)))
     kept = [place for place, out in zip(places, aside, strict=True) if not out]
     rows = rows[~aside]
-    parameters = surface.fit(rows, _design(_grid(kept)))
+    weight = np.array([float(batch) ** -batch_weight for _, batch in kept])
+    parameters = surface.fit(rows, _design(_grid(kept)), weight=weight)
     errors = np.abs(rows @ parameters - 1.0)
     notes += _remarks(rows, parameters, kept)
     for size, batch in sorted(set(places) - set(kept)):

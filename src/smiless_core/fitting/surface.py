@@ -39,7 +39,7 @@ def design(size: ArrayLike, batch: ArrayLike) -> Floats:
     return np.stack([b / r, b, np.ones_like(b)], axis=-1)
 
 
-def fit(rows: Floats, grid: Floats) -> Floats:
+def fit(rows: Floats, grid: Floats, *, weight: Floats | None = None) -> Floats:
     """Nonnegative (alpha, beta, gamma) with the smallest sum of squared relative errors.
 
     Exact: three unknowns have seven supports, and the optimum is the plain least-squares solution of its
@@ -53,20 +53,24 @@ def fit(rows: Floats, grid: Floats) -> Floats:
         Relative rows (see the module).
     grid : float64 array, shape (m, 3)
         `design` of the sizes and batches at which the fit will be used.
+    weight : float64 array, shape (n,), optional
+        What the relative error of each row counts, above 0; 1 by default.
 
     Returns
     -------
     float64 array, shape (3,)
     """
+    target = np.ones(len(rows)) if weight is None else weight
+    rows = rows * target[:, None]
     scale = np.linalg.norm(rows, axis=0)
     optima: list[tuple[float, Floats]] = []
     for support in _SUPPORTS:
         columns = rows[:, support] / scale[support]
-        solution, _, rank, _ = np.linalg.lstsq(columns, np.ones(len(rows)), rcond=_RANK)
+        solution, _, rank, _ = np.linalg.lstsq(columns, target, rcond=_RANK)
         if rank == len(support) and (solution >= 0).all():
             parameters = np.zeros(3)
             parameters[support] = solution / scale[support]
-            optima.append((float(np.sum((columns @ solution - 1.0) ** 2)), parameters))
+            optima.append((float(np.sum((columns @ solution - target) ** 2)), parameters))
     least = min(loss for loss, _ in optima)
     # With full rank the optimum is unique, and near-ties must not be traded for it.
     slack = 0.0 if _rank(rows / scale) == 3 else 1e-14 * len(rows)
