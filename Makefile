@@ -92,7 +92,8 @@ planted-bugs: $(VENV)/.installed $(VENV)/.dev
 	$(BIN)/python tests/planted_bugs.py
 
 bench: $(VENV)/.installed $(VENV)/.dev $(VENV)/.bench
-	$(BIN)/python -m pytest bench --benchmark-only
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-json=build/bench.json --timeout=0 $(PYTEST_ARGS)
+	$(BIN)/python -m bench.summary build/bench.json
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -26,8 +26,8 @@ DOUBTFUL = ("part-of-speech", "word-chunking")
 SMALLEST_SOUND_SHARE = 0.2
 
 # No profile with coefficients >= 0 follows both how these latencies fall with cores and how little they rise
-# with the batch. Plans for requests that come one at a time use batch 1, so that is where the fit is good; for
-# larger batches it then predicts too slow rather than too fast.
+# with the batch. Plans for requests that come one at a time use batch 1, so that is where the fit is good;
+# for larger batches it then predicts too slow rather than too fast.
 BATCH_WEIGHT = 4.0
 
 # Nanoseconds: far below the error of the fits, and far above what linear algebra libraries differ by.
@@ -67,8 +67,8 @@ def notes(fits: dict[str, Fit], points: list[Measurement]) -> list[str]:
         f"Fitted to figures published with {CITATION}.",
         f"Doubtful, and left out: {' and '.join(DOUBTFUL)} on gpu below a share of {SMALLEST_SOUND_SHARE}.",
         "Prices: AWS c6g in Ohio (cpu), and a V100 of p3.2xlarge (gpu).",
-        f"An error at a batch of b counts b ** -{BATCH_WEIGHT:g}. Predicted against measured latency, lowest to"
-        " highest, at batch 1 and then at larger batches:",
+        f"An error at a batch of b counts b ** -{BATCH_WEIGHT:g}. Predicted against measured latency,"
+        " lowest to highest, at batch 1 and then at larger batches:",
     ]
     for name, fit in fits.items():
         for hardware, report in fit.reports.items():

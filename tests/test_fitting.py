@@ -90,6 +90,7 @@ def test_gpu_shares_are_recovered(truth, share, data):
 gross = st.one_of(st.floats(2.0, 50.0), st.floats(0.02, 0.5))
 
 
+@example(truth=(1.0, 0.0, 0.0), wrong={0: 2.0, 1: 2.0, 8: 2.0, 12: 2.0, 16: 2.0})  # as if gamma were 0.05
 @given(truth=parameters, wrong=st.dictionaries(st.integers(0, 19), gross, min_size=1, max_size=5))
 def test_a_quarter_of_gross_outliers_changes_nothing(truth, wrong):
     table = [(s, b, model(truth, s, b) * wrong.get(at, 1.0)) for at, (s, b) in enumerate(GRID)]

@@ -114,7 +114,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
   while (!open.empty()) {
     if (hopeless(open.top().bound)) break;
     bound = std::max(bound, open.top().bound);
-    if (control.opened()) return false;
+    if (control.opened(arcs)) return false;
     const Node node = open.top();
     open.pop();
     load(cell, node);

@@ -196,8 +196,8 @@ bool Relaxation::solve(Control &control) {
       if (surplus ? x > 0 : x < 0) return true;
     return false;
   };
-  while (complete && pending(true)) complete = augment(false) && !control.augmented();
-  while (complete && pending(false)) complete = augment(true) && !control.augmented();
+  while (complete && pending(true)) complete = augment(false) && !control.augmented(graph_.arcs());
+  while (complete && pending(false)) complete = augment(true) && !control.augmented(graph_.arcs());
   const Time shift = time[Graph::source];
   for (Time &t : time) t -= shift;
   // Cut short, the flow is not conserved and proves nothing: none at all always does.

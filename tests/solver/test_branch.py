@@ -1,4 +1,4 @@
-"""Branch and bound and the narrow label search, forced by the search's width, against brute force and the default."""
+"""Branch and bound and the narrow label search, forced by the search's width, against brute force."""
 
 import math
 

@@ -25,13 +25,14 @@ class Control {
           Clock::now() + std::chrono::nanoseconds(static_cast<int64_t>((time_limit < 3e8 ? time_limit : 3e8) * 1e9));
   }
 
-  // Count work; true when the search must end. The clock and the callback are asked once per `poll_every` units.
-  bool augmented() { return ++done.augmentations > budget_.augmentations ? over() : poll(8); }
+  // Count work; true when the search must end. The clock and the callback are asked once per `poll_every` units, a
+  // unit being about ten nanoseconds: a label, or a piece of the graph that an augmentation or a node passes through.
+  bool augmented(int64_t size) { return ++done.augmentations > budget_.augmentations ? over() : poll(size); }
   bool labeled(int64_t count) {
     done.labels += count;
     return done.labels > budget_.labels ? over() : poll(count);
   }
-  bool opened() { return ++done.nodes > budget_.nodes ? over() : poll(64); }
+  bool opened(int64_t size) { return ++done.nodes > budget_.nodes ? over() : poll(32 * size); }
   End end() const { return end_; }
 
  private:

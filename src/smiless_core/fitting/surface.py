@@ -26,7 +26,7 @@ _CONDITION = 100.0
 # bend away from the model by that much.  Beyond it, an outlier is more than 3.5 standard deviations away.
 _TOLERANCE = math.log(1.1)
 _DEVIATIONS = 3.5
-_GROSS = 0.5
+_GROSS = 0.2
 _MOST_TRIALS, _FINALISTS = 2000, 50
 _MOST_REFITS = 20  # sets of equal size could take turns for ever
 
@@ -96,7 +96,7 @@ def outliers(rows: Floats, cells: NDArray[np.int64], grid: Floats) -> NDArray[np
     cells as there are identifiable parameters are tried (all of them, or a seeded sample); their scatter
     gives a robust standard deviation (least median of squares, Rousseeuw 1984).  Those with which the most
     measurements agree, give or take a tenth, are refitted to them until they settle, and the one wins whose
-    measurements make the best constrained fit to *all*, an error counting as 50 % at most: a
+    measurements make the best constrained fit to *all*, an error counting as 20 % at most: a
     surface free of signs can bend to a few outliers in a corner, the constrained one cannot.
 
     More than half of the measurements agree by construction, and at most half of those beyond the number of

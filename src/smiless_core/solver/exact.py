@@ -1,7 +1,7 @@
 """The exact configuration search: the native portfolio of bounds, label merging and branch and bound.
 
-The method, with its bounds and its proofs of optimality, is in ``csrc/src/search.cpp``; this module hands it a
-`ModeTable` and reads its answer. It reuses memory and sorted modes between searches of one application.
+The method, with its bounds and its proofs of optimality, is in ``csrc/src/search.cpp``; this module hands it
+a `ModeTable` and reads its answer. It reuses memory and sorted modes between searches of one application.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def default_budget(functions: int) -> Work:
     An application of a dozen functions never comes near it. An augmentation crosses the whole application, so
     fewer are allowed where that is large; memory stays below a few hundred megabytes.
     """
-    return Work(augmentations=20_000 + 30_000_000 // functions, labels=50_000_000, nodes=100_000)
+    return Work(augmentations=20_000 + 30_000_000 // functions, labels=50_000_000, nodes=200_000)
 
 
 # The order of smiless_outcome.
@@ -39,8 +39,8 @@ class ExactSearch:
     functions : int
         Number of functions.
     width : int, optional
-        Partial plans side by side, where the application is not series-parallel, before branch and bound takes
-        over. Any width gives the same cost; it decides how much work that is.
+        Partial plans side by side, where the application is not series-parallel, before branch and bound
+        takes over. Any width gives the same cost; it decides how much work that is.
 
     Raises
     ------
