@@ -25,7 +25,7 @@ LAYERS = [
 ]
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
-USERS_OF_NATIVE = {"solver.exact"}
+USERS_OF_NATIVE = {"solver.exact", "windows.schedules"}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "managers", "misc"}
 
 

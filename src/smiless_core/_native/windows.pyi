@@ -1,6 +1,9 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import NDArray
 
+@final
 class Windows:
     def __init__(
         self, at: NDArray[np.int64], mass: NDArray[np.float64], tail_mass: float, tail_excess: float

@@ -1,5 +1,6 @@
 """Wrapper of the switching policy of ``smiless.h``."""
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
@@ -21,6 +22,8 @@ from smiless_core._native.smiless cimport (
 )
 
 
+@cython.final
+@cython.auto_pickle(False)
 cdef class Windows:
     """The optimal switching policy for one distribution of the time between arrivals.
 
@@ -37,9 +40,11 @@ cdef class Windows:
     cdef smiless_windows *_windows
     cdef int32_t _atoms
 
-    def __cinit__(
+    def __init__(
         self, const int64_t[::1] at not None, const double[::1] mass not None, double tail_mass, double tail_excess
     ):
+        if self._windows != NULL:
+            raise ValueError("it has its distribution already")
         if at.shape[0] != mass.shape[0] or at.shape[0] > 2**30:
             raise ValueError(f"at and mass must have the same shape, not ({at.shape[0]},) and ({mass.shape[0]},)")
         self._atoms = <int32_t>at.shape[0]
@@ -57,7 +62,13 @@ cdef class Windows:
         )
 
     def __dealloc__(self):
-        smiless_windows_free(self._windows)
+        if self._windows != NULL:
+            smiless_windows_free(self._windows)
+
+    cdef int _exists(self) except -1:
+        if self._windows == NULL:
+            raise ValueError("it has no distribution")
+        return 0
 
     cdef int _check(self, smiless_status status) except -1:
         if status == SMILESS_OK:
@@ -82,6 +93,7 @@ cdef class Windows:
             The same for arrivals beyond the last atom.
         """
         cdef smiless_status status
+        self._exists()
         if price.shape[0] != self._atoms:
             raise ValueError(f"price must have shape ({self._atoms},), not ({price.shape[0]},)")
         with nogil:
@@ -104,6 +116,7 @@ cdef class Windows:
         -------
         float64 array, shape (m,)
         """
+        self._exists()
         array = np.empty(busy.shape[0], np.float64)
         cdef double[::1] value = array
         if busy.shape[0] and smiless_windows_values(self._windows, busy.shape[0], &busy[0], keep, &value[0]) != SMILESS_OK:
@@ -118,6 +131,7 @@ cdef class Windows:
         tuple
             Stays (int64 array, shape (s, 3): start, ready, until) and waits (int64 array, shape (n,)), nanoseconds.
         """
+        self._exists()
         stays = np.empty((self._atoms + 2, 3), np.int64)
         wait = np.empty(self._atoms, np.int64)
         cdef int64_t[:, ::1] stay = stays
