@@ -104,15 +104,11 @@ def draw_profile(name: str, rng: random.Random) -> Profile:
     """Draw a function with latencies and cold starts in the ranges of the published ones."""
     work = 0.5 * rng.lognormvariate(0.0, 0.8)
     cpu = _hardware_profile(work, rng.uniform(0.05, 0.3), rng.uniform(1.3, 3.5), CORES)
-    gpu = _hardware_profile(
-        work * rng.uniform(0.01, 0.1), rng.uniform(0.05, 0.25), rng.uniform(3.2, 6.5), SHARES
-    )
+    gpu = _hardware_profile(work * rng.uniform(0.01, 0.1), rng.uniform(0.05, 0.25), rng.uniform(3.2, 6.5), SHARES)
     return Profile(name, {Hardware.CPU: cpu, Hardware.GPU: gpu})
 
 
-def _hardware_profile(
-    alpha: float, gamma: float, cold_start: float, sizes: tuple[float, ...]
-) -> HardwareProfile:
+def _hardware_profile(alpha: float, gamma: float, cold_start: float, sizes: tuple[float, ...]) -> HardwareProfile:
     return HardwareProfile(
         alpha=alpha,
         beta=0.0,

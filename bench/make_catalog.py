@@ -56,9 +56,7 @@ def rounded(profile: Profile) -> Profile:
 
 def extremes(model: HardwareProfile, points: list[Measurement]) -> str:
     """Say how far the fit is below and above the measured latencies."""
-    errors = [
-        (model.latency(p.batch, p.size, extrapolate=True) - model.dispatch) / p.latency - 1 for p in points
-    ]
+    errors = [(model.latency(p.batch, p.size, extrapolate=True) - model.dispatch) / p.latency - 1 for p in points]
     return f"{min(errors):+.1%} to {max(errors):+.1%}" if errors else ""
 
 
@@ -74,9 +72,7 @@ def notes(fits: dict[str, Fit], points: list[Measurement]) -> list[str]:
         for hardware, report in fit.reports.items():
             model = fit.profile.hardware[hardware]
             mine = [p for p in points if (p.function, p.hardware) == (name, hardware)]
-            ranges = [
-                extremes(model, [p for p in mine if (p.batch == 1) is single]) for single in (True, False)
-            ]
+            ranges = [extremes(model, [p for p in mine if (p.batch == 1) is single]) for single in (True, False)]
             line = f"{name} on {hardware}: {', '.join(filter(None, ranges))}"
             if report.outliers:
                 line += f"; {len(report.outliers)} of {report.points + len(report.outliers)} points set aside"

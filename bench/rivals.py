@@ -126,8 +126,7 @@ class LowtimeModel:
             rows = np.arange(table.offsets[v], table.offsets[v + 1])
             kept = [int(row) for row in rows if not _beaten(row, rows, units, table.cost)]
             options = [
-                ExecutionOption(units[row], 1.0, table.cost[row] / thousandth, int(row - rows[0]))
-                for row in kept
+                ExecutionOption(units[row], 1.0, table.cost[row] / thousandth, int(row - rows[0])) for row in kept
             ]
             model = _HullModel(units[kept], table.cost[kept] / thousandth)
             operation = Operation(OperationSpec(CandidateExecutionOptions(options), model))

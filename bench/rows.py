@@ -68,9 +68,7 @@ ROWS = (
         "search within 1 s: series-parallel n = 50, general n = 30, 26 modes",
         (PROVED, Target("median", 5e-3), Target("p99", 0.6)),
     ),
-    Row(
-        "general-50", "search within 1 s: general n = 50, 26 modes", (Target("worst_gap", 0.05),), ("proved",)
-    ),
+    Row("general-50", "search within 1 s: general n = 50, 26 modes", (Target("worst_gap", 0.05),), ("proved",)),
     Row(
         "large",
         "search within 2 s: n = 1000, 26 modes, five topologies",

@@ -127,9 +127,7 @@ def between_markers(page: str, text: str) -> str:
 
 def main() -> int:
     """Read one run and write the tables; nothing is written if anything is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.summary", description="Write the tables of one run."
-    )
+    parser = argparse.ArgumentParser(prog="python -m bench.summary", description="Write the tables of one run.")
     parser.add_argument("run", type=Path, help="what pytest --benchmark-json wrote")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="page with the markers")
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", help="directory to write")

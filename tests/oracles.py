@@ -81,9 +81,7 @@ def evaluate(table: Any, choice: Sequence[int]) -> tuple[Fraction | None, int]:
         next(mode for mode in modes if mode.index == index)
         for modes, index in zip(modes_of(table), choice, strict=True)
     ]
-    latency = longest_path(
-        table.edges.tolist(), [mode.release for mode in chosen], [mode.latency for mode in chosen]
-    )
+    latency = longest_path(table.edges.tolist(), [mode.release for mode in chosen], [mode.latency for mode in chosen])
     costs = [mode.cost for mode in chosen]
     return (None if None in costs else sum(costs, Fraction(0))), int(latency)
 
@@ -114,9 +112,7 @@ class Enumeration(NamedTuple):
 
     def choice(self, row: int) -> tuple[int, ...]:
         """Return a row as indices within each function."""
-        return tuple(
-            modes[rank].index for modes, rank in zip(self.functions, self.ranks[row].tolist(), strict=True)
-        )
+        return tuple(modes[rank].index for modes, rank in zip(self.functions, self.ranks[row].tolist(), strict=True))
 
     def exact_cost(self, row: int) -> Fraction:
         """Return the cost of a row in dollars."""
@@ -194,9 +190,7 @@ def frontier(table: Any) -> list[Breakpoint]:
     everything = enumerate_choices(table)
     if everything is None:
         return []
-    order = sorted(
-        range(len(everything.cost)), key=lambda row: (everything.latency[row], everything.cost[row], row)
-    )
+    order = sorted(range(len(everything.cost)), key=lambda row: (everything.latency[row], everything.cost[row], row))
     points: list[Breakpoint] = []
     lowest = None
     for row in order:
@@ -274,9 +268,7 @@ def cheapest_plan(problem: Any, interval: float, *, sla: float | None = None) ->
     names = [function.name for function in application.functions]
     kept = []
     for v in range(len(names)):
-        everything = sorted(
-            offers(problem, v, interval), key=lambda offer: (offer.cost, offer.latency, offer.release)
-        )
+        everything = sorted(offers(problem, v, interval), key=lambda offer: (offer.cost, offer.latency, offer.release))
         useful: list[Offer] = []
         for offer in everything:
             if not any(o.latency <= offer.latency and o.release <= offer.release for o in useful):

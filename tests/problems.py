@@ -67,9 +67,7 @@ def diamond(**settings: Any) -> Problem:
             name,
             {
                 Hardware.CPU: hardware_profile(alpha=work, sizes=(1, 2, 4)),
-                Hardware.GPU: hardware_profile(
-                    alpha=work / 100, beta=0.05, cold_start_mean=5.0, sizes=(0.1, 0.5, 1.0)
-                ),
+                Hardware.GPU: hardware_profile(alpha=work / 100, beta=0.05, cold_start_mean=5.0, sizes=(0.1, 0.5, 1.0)),
             },
         )
         for name, work in (("detect", 0.8), ("left", 1.6), ("right", 0.4), ("join", 0.2))
@@ -105,9 +103,7 @@ def problems(draw: st.DrawFn, *, most: int = 4) -> Problem:
     dag = draw(dags(most=most))
     kinds = st.lists(st.sampled_from(list(Hardware)), min_size=1, unique=True)
     names = [f"f{v}" for v in range(dag.functions)]
-    profiles = {
-        name: Profile(name, {hardware: draw(_models(hardware)) for hardware in draw(kinds)}) for name in names
-    }
+    profiles = {name: Profile(name, {hardware: draw(_models(hardware)) for hardware in draw(kinds)}) for name in names}
     application = Application(
         tuple(Function(name, name) for name in names),
         tuple((names[u], names[v]) for u, v in dag.edges),

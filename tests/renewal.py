@@ -172,9 +172,7 @@ class OnArrival(OnRequest):
     def announce(self, arrival):
         comes = arrival * self.period + self.earliest_start
         for _ in range(self.together):
-            able = sorted(
-                (i for i in self.up if i.free <= comes and i.arrival != arrival), key=lambda i: i.free
-            )
+            able = sorted((i for i in self.up if i.free <= comes and i.arrival != arrival), key=lambda i: i.free)
             instance = able[-1] if able else self.birth(self.now + self.cold_start)
             self.serve(instance, arrival, max(comes, instance.free))
 

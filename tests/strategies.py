@@ -289,9 +289,7 @@ def tables(
     return table_of(dag.edges, functions, units=kind.units)
 
 
-def table_of(
-    edges: Edges, functions: list[list[tuple[float, float, float]]], *, units: Units = WHOLE
-) -> ModeTable:
+def table_of(edges: Edges, functions: list[list[tuple[float, float, float]]], *, units: Units = WHOLE) -> ModeTable:
     """Build a table from modes (release, latency, cost) per function, in whole units."""
     rows = np.array([row for rows in functions for row in rows], dtype=np.float64).reshape(-1, 3)
     return ModeTable(

@@ -63,12 +63,8 @@ APPLICATIONS = {
     "cycle": Wrong(
         application(edges="[[detect, caption], [caption, detect]]"), ("edges", "detect -> caption -> detect")
     ),
-    "duplicate name": Wrong(
-        application(functions="[detect, detect]", edges=""), ("functions[1].name", "'detect'")
-    ),
-    "edge to nowhere": Wrong(
-        application(edges="[[detect, captoin]]"), ("edges[0]", "'captoin'", "'caption'")
-    ),
+    "duplicate name": Wrong(application(functions="[detect, detect]", edges=""), ("functions[1].name", "'detect'")),
+    "edge to nowhere": Wrong(application(edges="[[detect, captoin]]"), ("edges[0]", "'captoin'", "'caption'")),
     "edge to itself": Wrong(application(edges="[[detect, detect]]"), ("edges[0]", "'detect'")),
     "negative number": Wrong(application(sla="-1.5"), ("sla", "-1.5")),
     "NaN": Wrong(application(sla=".nan"), ("sla", "nan")),
@@ -97,9 +93,7 @@ JSON_APPLICATIONS = {
 
 PROFILE_FILES = {
     "negative number": Wrong(profiles(alpha="-1"), ("profiles.detect.hardware.cpu", "alpha", "-1")),
-    "NaN": Wrong(
-        profiles(cold_start_mean=".nan"), ("profiles.detect.hardware.cpu", "cold_start_mean", "nan")
-    ),
+    "NaN": Wrong(profiles(cold_start_mean=".nan"), ("profiles.detect.hardware.cpu", "cold_start_mean", "nan")),
     "no latency": Wrong(profiles(alpha="0", beta="0", gamma="0"), ("profiles.detect.hardware.cpu", "0")),
     "no sizes": Wrong(profiles(sizes="[]"), ("profiles.detect.hardware.cpu", "sizes", "none")),
     "missing key": Wrong(profiles(gamma=""), ("profiles.detect.hardware.cpu", "'gamma'", "missing")),
@@ -109,8 +103,7 @@ PROFILE_FILES = {
     "share above one": Wrong(profiles().replace("cpu", "gpu"), ("profiles.detect", "sizes", "2")),
     "negative price": Wrong(profiles() + "prices: {cpu: -1, gpu: 1}\n", ("prices.cpu", "-1")),
     "cold start of ages": Wrong(
-        profiles(cold_start_mean="1.0e+15").replace("detect", "caption")
-        + PROFILES.partition("  caption:")[0][10:],
+        profiles(cold_start_mean="1.0e+15").replace("detect", "caption") + PROFILES.partition("  caption:")[0][10:],
         ("functions[1]", "cpu", "1e+15"),
     ),
     "no profiles": Wrong("profiles: {}\n", ("profiles", "none")),
@@ -119,9 +112,7 @@ PROFILE_FILES = {
 }
 
 MEASUREMENT_FILES = {
-    "unknown column": Wrong(
-        MEASUREMENTS.replace("latency_s", "latncy_s"), ("line 1", "'latncy_s'", "'latency_s'")
-    ),
+    "unknown column": Wrong(MEASUREMENTS.replace("latency_s", "latncy_s"), ("line 1", "'latncy_s'", "'latency_s'")),
     "negative latency": Wrong(MEASUREMENTS.replace("0.60", "-0.60", 1), ("line 3", "latency", "-0.6")),
     "NaN": Wrong(MEASUREMENTS.replace("0.60", "nan", 1), ("line 3", "latency", "nan")),
     "unknown hardware": Wrong(MEASUREMENTS.replace("cpu,2", "tpu,2", 1), ("line 3", "hardware", "'tpu'")),
@@ -268,10 +259,7 @@ def test_no_permission(what: str) -> None:
     file, arguments = reading(what, "wrong")
     Path(file).write_text(APPLICATION)
     Path(file).chmod(0)
-    if (
-        subprocess.run(["cat", file], preexec_fn=_without_privileges, stderr=subprocess.DEVNULL).returncode
-        == 0
-    ):
+    if subprocess.run(["cat", file], preexec_fn=_without_privileges, stderr=subprocess.DEVNULL).returncode == 0:
         pytest.skip("a superuser may read everything, and cannot give that up here")
     refused = smiless_process(*arguments, preexec_fn=_without_privileges)
     assert_refused(refused, f"{file}: ", "ermission denied")
@@ -294,9 +282,7 @@ def test_an_output_that_cannot_be_written(output: str, named: str) -> None:
 
 def test_force_does_not_replace_a_directory() -> None:
     Path("wrong.yaml").mkdir()
-    assert_refused(
-        smiless("fit", "measurements.csv", "-o", "wrong.yaml", "--force"), "wrong.yaml: ", "directory"
-    )
+    assert_refused(smiless("fit", "measurements.csv", "-o", "wrong.yaml", "--force"), "wrong.yaml: ", "directory")
     assert list(Path("wrong.yaml").iterdir()) == []
 
 

@@ -81,8 +81,7 @@ LATENCIES = {
     ),
 }
 PUBLISHED = {
-    key: dict(zip(places, map(float, latencies.split()), strict=True))
-    for key, (places, latencies) in LATENCIES.items()
+    key: dict(zip(places, map(float, latencies.split()), strict=True)) for key, (places, latencies) in LATENCIES.items()
 }
 
 
@@ -103,9 +102,7 @@ def assert_fitted(name, hardware, points):
     assert (rows @ stored)[batch == 1] == pytest.approx(1.0, abs=0.05)
     assert (rows @ stored >= 0.98).all(), "a plan must not rely on a latency that was not reached"
     for (r, b), _ in points.items():
-        assert model.latency(b, r) == pytest.approx(
-            b * (stored[0] / r + stored[1]) + stored[2] + model.dispatch
-        )
+        assert model.latency(b, r) == pytest.approx(b * (stored[0] / r + stored[1]) + stored[2] + model.dispatch)
 
 
 @pytest.mark.parametrize(("name", "hardware"), PUBLISHED)
@@ -116,9 +113,7 @@ def test_stored_models_are_the_constrained_optimum(name, hardware):
 def test_known_figures_are_stored():
     """What the figures determine: a model that they follow exactly, a flat one, dispatch, cold starts."""
     exact = catalog.profiles()["face-detection"].hardware[Hardware.GPU]
-    assert (exact.alpha, exact.beta, exact.gamma) == pytest.approx(
-        (0.0067262969, 0.0398609731, 0.2349482137), rel=1e-5
-    )
+    assert (exact.alpha, exact.beta, exact.gamma) == pytest.approx((0.0067262969, 0.0398609731, 0.2349482137), rel=1e-5)
     flat = catalog.profiles()["text-to-speech"].hardware[Hardware.GPU]
     assert flat.alpha == 0.0
     assert flat.latency(1, 0.1) == flat.latency(1, 1.0) == pytest.approx(0.325, rel=0.01)

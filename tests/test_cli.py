@@ -61,23 +61,17 @@ def test_help_fits_a_terminal_and_says_what_the_command_does(command: str) -> No
     assert max(map(len, page.splitlines())) <= 80
     first = page.split("\n\n")[1].strip()
     assert first.endswith(".")
-    assert "..." not in answer().partition("Commands:")[2], (
-        "a first sentence is too long for the list of commands"
-    )
+    assert "..." not in answer().partition("Commands:")[2], "a first sentence is too long for the list of commands"
 
 
 def examples_of(command: str) -> list[str]:
-    return re.findall(
-        r"^ +(smiless .*)$", answer(*command.split(), "--help").partition("For example:")[2], re.M
-    )
+    return re.findall(r"^ +(smiless .*)$", answer(*command.split(), "--help").partition("For example:")[2], re.M)
 
 
 @pytest.mark.parametrize("command", ["", "plan", "frontier", "fit", "trace describe", "catalog"])
 def test_every_example_of_the_help_works(command: str) -> None:
     header = "HashOwner,HashApp,HashFunction,Trigger,1,2\n"
-    Path("invocations.csv").write_text(
-        f"{header}owner,app,0f18b823,timer,3,4\nowner,app,12345678,timer,9,9\n"
-    )
+    Path("invocations.csv").write_text(f"{header}owner,app,0f18b823,timer,3,4\nowner,app,12345678,timer,9,9\n")
     if command == "fit":  # whose examples write it
         Path("profiles.yaml").unlink()
     examples = examples_of(command)
@@ -211,8 +205,7 @@ def _enumerated(listing: dict, application: str, interval: float) -> tuple[np.nd
             for size in model["sizes"]
         ]
         billed = [
-            price
-            * min(cold + latency, max(1, math.ceil(round(latency * 1e9) / round(interval * 1e9))) * interval)
+            price * min(cold + latency, max(1, math.ceil(round(latency * 1e9) / round(interval * 1e9))) * interval)
             for price, latency, cold in modes
         ]
         shape = [1] * len(names)
@@ -292,9 +285,7 @@ def test_a_range_of_slas_that_cannot_be_met() -> None:
     found = answer_json("frontier", *STREET, "--max-sla", "0.1", code=1)
     assert found["points"] == []
     assert found["shortest_latency"] == answer_json("plan", *STREET)["shortest_latency"]
-    assert "limited by detect, read" in " ".join(
-        answer("frontier", *STREET, "--max-sla", "0.1", code=1).split()
-    )
+    assert "limited by detect, read" in " ".join(answer("frontier", *STREET, "--max-sla", "0.1", code=1).split())
 
 
 # -- Fits ----------------------------------------------------------------------------------------------------
@@ -306,9 +297,7 @@ def test_a_fit_is_written_and_planned_with() -> None:
     assert "detect on cpu, 8 cores, batch 1: set aside 9.990 s" in flat
     assert "caption: next, measure cpu" in flat
     assert flat.endswith("Written to fitted.yaml.")
-    assert (
-        answer_json("plan", "app.yaml", "--profiles", "fitted.yaml", "--every", "10")["status"] == "optimal"
-    )
+    assert answer_json("plan", "app.yaml", "--profiles", "fitted.yaml", "--every", "10")["status"] == "optimal"
     for suffix in ("json", "toml"):
         answer("fit", "measurements.csv", "-o", f"fitted.{suffix}")
         assert read_profiles(f"fitted.{suffix}") == read_profiles("fitted.yaml")

@@ -32,9 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # -- Streams -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "arguments", [["catalog"], ["catalog", "--json"], ["plan", *STREET], ["plan", "--help"]]
-)
+@pytest.mark.parametrize("arguments", [["catalog"], ["catalog", "--json"], ["plan", *STREET], ["plan", "--help"]])
 def test_a_reader_that_goes_away_is_no_error(arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -169,9 +167,7 @@ def _big_problem() -> None:
         }
         for name in names
     }
-    edges = [
-        [names[u], names[v]] for u in range(60) for v in range(u + 1, min(60, u + 9)) if draw.random() < 0.35
-    ]
+    edges = [[names[u], names[v]] for u in range(60) for v in range(u + 1, min(60, u + 9)) if draw.random() < 0.35]
     Path("big-profiles.json").write_text(json.dumps({"profiles": profiles}))
     Path("big.json").write_text(json.dumps({"sla": 8.0, "functions": names, "edges": edges}))
 
@@ -212,18 +208,14 @@ def test_an_interruption_is_answered_at_once(arguments: list[str]) -> None:
     assert time.monotonic() - sent < 5.0
 
 
-def test_an_interruption_while_writing_leaves_nothing_behind(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_while_writing_leaves_nothing_behind(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted(here.iterdir())
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupt)
-    assert smiless("fit", "measurements.csv", "-o", "fitted.yaml") == Outcome(
-        130, "", "smiless: interrupted\n"
-    )
+    assert smiless("fit", "measurements.csv", "-o", "fitted.yaml") == Outcome(130, "", "smiless: interrupted\n")
     assert sorted(here.iterdir()) == before
 
 

@@ -393,8 +393,7 @@ POINT = Measurement("f", "cpu", 1, 1, 1.0)
         ),
         (
             [POINT],
-            "f on cpu: no cold start was measured: "
-            "add cold_start_s, or cold_start_mean_s and cold_start_std_s",
+            "f on cpu: no cold start was measured: add cold_start_s, or cold_start_mean_s and cold_start_std_s",
         ),
         (cold_starts, "f on cpu: no latency was measured"),
         (

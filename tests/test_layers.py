@@ -25,7 +25,7 @@ LAYERS = [
 ]
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
-USERS_OF_NATIVE = {"solver.exact"}
+USERS_OF_NATIVE = {"solver.exact", "windows.schedules"}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "managers", "misc"}
 
 
@@ -65,11 +65,7 @@ def imports(name: str, tree: ast.Module, sources: dict[str, str]) -> Iterator[st
             origin = here[: len(here) - node.level + 1] if node.level else []
             module = ".".join([*origin, *([node.module] if node.module else [])])
             # What is taken from a package may be a module in it.
-            absolute = (
-                [f"{module}.{alias.name}" for alias in node.names]
-                if is_package(module, sources)
-                else [module]
-            )
+            absolute = [f"{module}.{alias.name}" for alias in node.names] if is_package(module, sources) else [module]
         else:
             continue
         for target in absolute:
@@ -88,9 +84,7 @@ def eponyms(name: str, tree: ast.Module, sources: dict[str, str]) -> Iterator[st
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == own:
             yield own
-        if isinstance(node, ast.ImportFrom) and any(
-            (alias.asname or alias.name) == own for alias in node.names
-        ):
+        if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == own for alias in node.names):
             yield own
 
 

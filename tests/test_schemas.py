@@ -167,9 +167,7 @@ def test_plans_of_drawn_problems_are_valid(question: Question) -> None:
     every=st.sampled_from([0.25, 1.0, 3.0, 10.0, 100.0]),
 )
 @examples(60)
-def test_plans_within_limits_are_valid(
-    least: int, most: int, kept: float, announced: bool, every: float
-) -> None:
+def test_plans_within_limits_are_valid(least: int, most: int, kept: float, announced: bool, every: float) -> None:
     limits = Limits(
         min_replicas=min(least, most),
         max_replicas=most,
@@ -230,9 +228,7 @@ def _changed(payload: object, changes: Callable[[str, Any], list[Any]]) -> Itera
 
     def walk(part: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
         yield path
-        entries = (
-            part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
-        )
+        entries = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
         for key, value in entries:
             yield from walk(value, (*path, key))
 

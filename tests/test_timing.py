@@ -122,9 +122,7 @@ def test_arguments_are_left_alone_and_arrays_do():
     latency, release = [1.0, 2.0], [5.0, 0.0]
     found = response_times([[], [0]], latency, order=[0, 1], release=release)
     assert (latency, release) == ([1.0, 2.0], [5.0, 0.0])
-    assert found == response_times(
-        [[], [0]], np.array(latency), order=np.arange(2), release=np.array(release)
-    )
+    assert found == response_times([[], [0]], np.array(latency), order=np.arange(2), release=np.array(release))
 
 
 def test_an_endless_bound_leaves_endless_slack():

@@ -97,9 +97,7 @@ def test_text_is_not_guessed_from_other_types() -> None:
 def test_open_fraction_leaves_out_its_ends() -> None:
     assert validation.open_fraction(0.5, "q") == 0.5
     for wrong in (0.0, 1, -0.1, 1.1):
-        assert message(validation.open_fraction, wrong, "q").startswith(
-            "q: expected a fraction between 0 and 1"
-        )
+        assert message(validation.open_fraction, wrong, "q").startswith("q: expected a fraction between 0 and 1")
 
 
 def test_flag_takes_truth_values_only() -> None:

@@ -3,8 +3,8 @@
 The rooms of the library are re-exported here; `__all__` is the whole public surface.
 """
 
-from smiless_core import catalog
-from smiless_core.arrivals import Arrivals
+from smiless_core import catalog, windows
+from smiless_core.arrivals import Arrivals, Atoms
 from smiless_core.errors import (
     InfeasibleError,
     InvalidInputError,
@@ -45,11 +45,13 @@ from smiless_core.solver import (
 )
 from smiless_core.traces import read_trace, read_traces
 from smiless_core.versions import show_versions
+from smiless_core.windows import Schedule, evaluate_schedule, switching_policy
 
 __all__ = [
     "Application",
     "Arrivals",
     "Assignment",
+    "Atoms",
     "CompiledProblem",
     "Configuration",
     "Explanation",
@@ -69,6 +71,7 @@ __all__ = [
     "Profile",
     "Profiles",
     "Readiness",
+    "Schedule",
     "SmilessError",
     "Solution",
     "SolverError",
@@ -78,6 +81,7 @@ __all__ = [
     "Work",
     "__version__",
     "catalog",
+    "evaluate_schedule",
     "explain",
     "fit_profile",
     "fit_profiles",
@@ -90,6 +94,8 @@ __all__ = [
     "read_traces",
     "show_versions",
     "solve",
+    "switching_policy",
+    "windows",
     "write_profiles",
 ]
 

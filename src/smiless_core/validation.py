@@ -285,9 +285,7 @@ def numbers(
         If it is not a sequence of numbers within the limits.
     """
     items = sequence(value, place)
-    return tuple(
-        number(item, f"{place}[{index}]", above=above, at_least=at_least) for index, item in enumerate(items)
-    )
+    return tuple(number(item, f"{place}[{index}]", above=above, at_least=at_least) for index, item in enumerate(items))
 
 
 def choice(value: object, kind: type[_Choice], *, place: str, what: str) -> _Choice:

@@ -65,9 +65,7 @@ def test_the_edge_array_is_read_only_int32_even_without_edges() -> None:
 
 
 @given(applications(), st.data())
-def test_an_edge_back_along_a_path_closes_a_cycle_that_the_error_names(
-    app: Application, data: st.DataObject
-) -> None:
+def test_an_edge_back_along_a_path_closes_a_cycle_that_the_error_names(app: Application, data: st.DataObject) -> None:
     reachable = [(a, b) for a in range(len(app.names)) for b in below(app, a)]
     if not reachable:
         return

@@ -29,12 +29,7 @@ texts = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1) | st.s
         "1_0",
     ]
 )
-scalars = (
-    texts
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.booleans()
-)
+scalars = texts | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
 documents = st.dictionaries(
     texts,
     st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=8),

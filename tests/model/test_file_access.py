@@ -12,11 +12,7 @@ from smiless_core.model import Hardware, HardwareProfile, Profile, files
 
 OCR_PROFILE = Profile(
     "ocr",
-    {
-        Hardware.CPU: HardwareProfile(
-            alpha=1.0, beta=0.1, gamma=0.0, cold_start_mean=2.0, sizes=(1,), batches=(1,)
-        )
-    },
+    {Hardware.CPU: HardwareProfile(alpha=1.0, beta=0.1, gamma=0.0, cold_start_mean=2.0, sizes=(1,), batches=(1,))},
 )
 READERS = [files.read_application, files.read_profiles, files.read_profile_file]
 
@@ -42,9 +38,7 @@ def error_of(read: Any, *arguments: Any, **options: Any) -> str:
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "not UTF-8 text: byte 0x89 at position 0"),
     ],
 )
-def test_a_file_that_holds_no_text(
-    tmp_path: Path, read: Any, suffix: str, content: bytes, message: str
-) -> None:
+def test_a_file_that_holds_no_text(tmp_path: Path, read: Any, suffix: str, content: bytes, message: str) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
     assert error_of(read, path) == f"{path}: {message}"
@@ -60,10 +54,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, read: Any, monkeypatch: pyte
     assert error_of(read, pipe) == f"{pipe}: this is not a regular file"
     missing = tmp_path / "missing.yaml"
     assert error_of(read, missing) == f"{missing}: cannot be read: no such file or directory"
-    assert (
-        error_of(read, f"{tmp_path}/a\0b.yaml")
-        == f"{tmp_path}/a\\x00b.yaml: cannot be read: embedded null byte"
-    )
+    assert error_of(read, f"{tmp_path}/a\0b.yaml") == f"{tmp_path}/a\\x00b.yaml: cannot be read: embedded null byte"
     other = tmp_path / "app.txt"
     other.write_bytes(b"sla: 1")
     expected = f"{other}: expected a name ending in .yaml, .yml, .json or .toml, got 'app.txt'"
@@ -90,10 +81,7 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
 def test_the_name_of_a_file_may_be_odd(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/a\xff\n.yaml")
     Path(path).write_bytes(b"sla: 1")
-    assert (
-        error_of(files.read_application, path)
-        == f"{tmp_path}/a\\udcff\\n.yaml: the key 'functions' is missing"
-    )
+    assert error_of(files.read_application, path) == f"{tmp_path}/a\\udcff\\n.yaml: the key 'functions' is missing"
 
 
 def test_a_new_file_is_readable_and_a_replaced_one_keeps_its_mode_and_its_link(tmp_path: Path) -> None:

@@ -102,10 +102,7 @@ def test_a_profile_file_is_read_whatever_its_format(format: str) -> None:
     }
     assert list(profiles) == ["ocr", "a.b"]
     assert prices == Prices(cpu=1e-5, gpu=1e-3)
-    assert (
-        files.decode_profile_file(render(changed(PROFILES, ("prices",), DELETE), Format(format)), format)[1]
-        is None
-    )
+    assert files.decode_profile_file(render(changed(PROFILES, ("prices",), DELETE), Format(format)), format)[1] is None
 
 
 amounts = st.floats(0.0, 1e300)

@@ -54,28 +54,20 @@ def test_a_plan_answers_by_name_and_in_order() -> None:
     assert str(caught.value) == "no function named 'recognise' (did you mean 'recognize'?)"
 
 
-@pytest.mark.parametrize(
-    "functions", [(), ("detect",), ("recognize", "detect"), ("detect", "recognize", "detect")]
-)
+@pytest.mark.parametrize("functions", [(), ("detect",), ("recognize", "detect"), ("detect", "recognize", "detect")])
 def test_a_plan_has_one_assignment_for_each_function_in_order(functions: tuple[str, ...]) -> None:
-    with pytest.raises(
-        InvalidInputError, match=r"^assignments: expected one for each of detect, recognize, got "
-    ):
+    with pytest.raises(InvalidInputError, match=r"^assignments: expected one for each of detect, recognize, got "):
         plan(*functions)
 
 
 @pytest.mark.parametrize("field", ["replicas", "price_per_second", "latency", "cold_start", "cost"])
 @pytest.mark.parametrize("value", [-1, NAN])
 def test_an_assignment_holds_no_negative_number(field: str, value: float) -> None:
-    with pytest.raises(
-        InvalidInputError, match=rf"^detect\.{field}: expected a .* of at least 0, got {value}$"
-    ):
+    with pytest.raises(InvalidInputError, match=rf"^detect\.{field}: expected a .* of at least 0, got {value}$"):
         assignment("detect", **{field: value})
 
 
-@pytest.mark.parametrize(
-    "times", [(2.0, 1.0, 3.0), (1.0, 3.0, 2.0), (NAN, 1.0, 2.0), (1.0, NAN, 2.0), (1.0, 2.0, NAN)]
-)
+@pytest.mark.parametrize("times", [(2.0, 1.0, 3.0), (1.0, 3.0, 2.0), (NAN, 1.0, 2.0), (1.0, NAN, 2.0), (1.0, 2.0, NAN)])
 def test_a_stay_starts_is_ready_and_ends_in_this_order(times: tuple[float, float, float]) -> None:
     with pytest.raises(InvalidInputError, match=r"^schedule: expected start <= ready <= until, got start "):
         Stay(*times)

@@ -8,9 +8,7 @@ import pytest
 from smiless_core.errors import InvalidInputError
 from smiless_core.model import Application, Hardware, HardwareProfile, Limits, Prices, Problem, Profile
 
-CPU = HardwareProfile(
-    alpha=1.0, beta=0.0, gamma=0.0, cold_start_mean=1.0, sizes=(1.0, 2.0, 4.0, 8.0), batches=(1,)
-)
+CPU = HardwareProfile(alpha=1.0, beta=0.0, gamma=0.0, cold_start_mean=1.0, sizes=(1.0, 2.0, 4.0, 8.0), batches=(1,))
 GPU = CPU.replace(sizes=(0.1, 0.5))
 PROFILES = {
     "detect": Profile("detect", {Hardware.CPU: CPU, Hardware.GPU: GPU}),

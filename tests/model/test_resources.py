@@ -110,9 +110,7 @@ def test_a_cold_start_is_mean_plus_deviations_or_a_quantile() -> None:
 
 
 @given(st.lists(st.floats(0.0, 100.0), min_size=1, max_size=120), st.integers(1, 99))
-def test_a_quantile_of_samples_is_the_smallest_that_enough_do_not_exceed(
-    samples: list[float], percent: int
-) -> None:
+def test_a_quantile_of_samples_is_the_smallest_that_enough_do_not_exceed(samples: list[float], percent: int) -> None:
     quantile = model(cold_start_samples=samples).cold_start(quantile=percent / 100)
     assert quantile in samples
     enough = percent * len(samples)

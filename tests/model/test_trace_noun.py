@@ -119,9 +119,7 @@ def test_times_and_source_are_kept_as_they_were() -> None:
 
 
 def test_traces_travel_and_compare_by_identity() -> None:
-    trace = Trace(
-        np.array([1, 2, 3]), origin="2024-05-01T00:00:00Z", name="a", placement="uniform", source={"rows": 3}
-    )
+    trace = Trace(np.array([1, 2, 3]), origin="2024-05-01T00:00:00Z", name="a", placement="uniform", source={"rows": 3})
     for twin in (pickle.loads(pickle.dumps(trace)), copy.copy(trace), copy.deepcopy(trace)):
         assert twin != trace
         assert np.array_equal(twin.times, trace.times)

@@ -160,9 +160,7 @@ def test_the_cost_steps_down_exactly_at_the_breakpoints(table):
         [float(point.cost) for point in points], rel=1e-12, abs=0.0
     )
     just_before = [point.sla - 1e-9 for point in points[1:]]
-    assert costs(table, just_before) == pytest.approx(
-        [float(point.cost) for point in points[:-1]], rel=1e-12, abs=0.0
-    )
+    assert costs(table, just_before) == pytest.approx([float(point.cost) for point in points[:-1]], rel=1e-12, abs=0.0)
     if points and points[0].sla > 1e-9:
         assert search(table, points[0].sla - 1e-9).status is Status.INFEASIBLE
 
@@ -309,9 +307,7 @@ def test_a_budget_that_suffices_changes_nothing():
     solver = ExactSearch(table.edges, functions=table.functions)
     for sla, _, _ in optima:
         free = solver.search(table, sla)
-        assert facts(solver.search(table, sla, budget=Work(*(count + 1 for count in free.work)))) == facts(
-            free
-        )
+        assert facts(solver.search(table, sla, budget=Work(*(count + 1 for count in free.work)))) == facts(free)
 
 
 def test_a_time_limit_leaves_a_plan():

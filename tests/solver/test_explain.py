@@ -90,9 +90,7 @@ def test_slack_is_that_of_the_plan():
     explanation = explain(solution)
     assert explanation.slack == {planned.function: planned.slack for planned in solution.plan}
     assert min(explanation.slack.values()) == pytest.approx(3.0 - solution.plan.latency, abs=1e-9)
-    rows = [
-        line for line in str(explanation).splitlines() if line.startswith(("detect", "left", "right", "join"))
-    ]
+    rows = [line for line in str(explanation).splitlines() if line.startswith(("detect", "left", "right", "join"))]
     assert len(rows) == 4
 
 

@@ -133,9 +133,7 @@ def test_a_range_gives_the_points_that_hold_in_it(curve, low, high):
 @pytest.mark.parametrize("most", [1, 2, 7])
 def test_truncation_is_admitted(curve, most):
     part = frontier(diamond(), EVERY_10, max_points=most)
-    assert [(point.sla, point.cost) for point in part] == [
-        (point.sla, point.cost) for point in curve.points[-most:]
-    ]
+    assert [(point.sla, point.cost) for point in part] == [(point.sla, point.cost) for point in curve.points[-most:]]
     assert part.truncated
     assert "Truncated" in str(part)
     assert part.at(curve.points[-1].sla).cost == curve.points[-1].cost
@@ -254,18 +252,14 @@ def test_text_fits_the_width(curve, width):
 def test_rows_say_what_changes():
     text = " ".join(frontier_text(frontier(diamond(), EVERY_10, max_points=2), width=120).split())
     solutions = [point.solution.plan for point in frontier(diamond(), EVERY_10, max_points=2)]
-    (changed,) = [
-        new.function for old, new in zip(*solutions, strict=True) if old.configuration != new.configuration
-    ]
+    (changed,) = [new.function for old, new in zip(*solutions, strict=True) if old.configuration != new.configuration]
     assert f"{changed} to cpu 1 core" in text
 
 
 def test_the_plot_falls_from_left_to_right(curve):
     lines = [line for line in frontier_text(curve, width=100).splitlines() if "|" in line]
     drawn = [line.split("|")[1] for line in lines]
-    columns = [
-        [row for row, cells in enumerate(drawn) if cells[at : at + 1] == "*"] for at in range(len(drawn[-1]))
-    ]
+    columns = [[row for row, cells in enumerate(drawn) if cells[at : at + 1] == "*"] for at in range(len(drawn[-1]))]
     assert all(len(rows) == 1 for rows in columns)
     heights = [row for (row,) in columns]
     assert heights[0] == 0

@@ -50,9 +50,7 @@ def rows_of(problem, v):
         choice[v] = mode
         planned = compiled.plan(choice, EVERY_10, sla=100.0)[names[v]]
         configuration = planned.configuration
-        found.append(
-            (configuration.hardware, configuration.size, configuration.batch, str(planned.readiness))
-        )
+        found.append((configuration.hardware, configuration.size, configuration.batch, str(planned.readiness)))
     return found
 
 
@@ -60,9 +58,7 @@ def test_modes_come_in_a_fixed_order():
     problem = two_functions(limits=Limits(announces_arrivals=True), concurrency=2)
     configurations = [*product(["cpu"], [2, 4], [1, 2]), *product(["gpu"], [0.5], [1, 2])]
     assert rows_of(problem, 0) == [
-        (*configuration, readiness)
-        for configuration in configurations
-        for readiness in ("prewarmed", "on_request")
+        (*configuration, readiness) for configuration in configurations for readiness in ("prewarmed", "on_request")
     ]
     assert rows_of(problem, 1) == [
         (*configuration, readiness)
@@ -128,9 +124,7 @@ def test_the_table_of_the_last_arrivals_is_kept():
     assert np.array_equal(compiled.table(Arrivals.every(10.0)).cost, table.cost)
 
 
-@pytest.mark.parametrize(
-    "number", [{"beta": 5e9}, {"cold_start_mean": 1e300}, {"alpha": 1e308, "sizes": (0.1,)}]
-)
+@pytest.mark.parametrize("number", [{"beta": 5e9}, {"cold_start_mean": 1e300}, {"alpha": 1e308, "sizes": (0.1,)}])
 def test_times_out_of_range_name_the_function(number):
     profile = Profile("p", {"cpu": hardware_profile(**number)})
     problem = Problem(Application.chain("p", sla=1.0), {"p": profile}, Prices(cpu=1.0, gpu=1.0))
@@ -230,8 +224,7 @@ class Tampered:
     def search(self, *arguments, **settings) -> Search:
         found = self._search.search(*arguments, **settings)
         changes = {
-            name: change(getattr(found, name)) if callable(change) else change
-            for name, change in self._changes.items()
+            name: change(getattr(found, name)) if callable(change) else change for name, change in self._changes.items()
         }
         return replace(found, **changes)
 
@@ -316,9 +309,7 @@ def test_a_plan_is_worth_what_its_offers_are(drawn):
         chosen.append(offer)
     assert plan.cost == pytest.approx(sum(offer.cost for offer in chosen), rel=1e-12)
     edges = problem.application.edge_array.tolist()
-    latency = oracles.longest_path(
-        edges, [offer.release for offer in chosen], [offer.latency for offer in chosen]
-    )
+    latency = oracles.longest_path(edges, [offer.release for offer in chosen], [offer.latency for offer in chosen])
     assert plan.latency == pytest.approx(latency, abs=1e-8)
     assert plan.attainment == (plan.latency <= 60.0)
 
@@ -328,9 +319,7 @@ def test_a_plan_is_worth_what_its_offers_are(drawn):
     if overlaps:
         late = oracles.longest_path(edges, cold, warm)
     else:
-        late = oracles.longest_path(
-            edges, [0.0] * len(plan), [a + b for a, b in zip(warm, cold, strict=True)]
-        )
+        late = oracles.longest_path(edges, [0.0] * len(plan), [a + b for a, b in zip(warm, cold, strict=True)])
     assert plan.cold_latency == pytest.approx(late, abs=1e-8)
 
 

@@ -78,9 +78,7 @@ def test_late_answers_are_cut_off_until_the_cheapest_punctual_one_is_left(monkey
     monkeypatch.setattr(milp, "_SLA_EXTENSION", extension)
     cuts = []
     forbid = milp._Program._forbid
-    monkeypatch.setattr(
-        milp._Program, "_forbid", lambda program, *late: cuts.append(late) or forbid(program, *late)
-    )
+    monkeypatch.setattr(milp._Program, "_forbid", lambda program, *late: cuts.append(late) or forbid(program, *late))
     late_on_purpose = strategies.table_of(
         [(0, 2), (1, 2), (2, 3), (2, 4)],
         [

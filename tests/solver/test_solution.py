@@ -291,9 +291,7 @@ def test_json_has_exactly_its_keys_and_finite_numbers(question: Question):
     for name, function in written["functions"].items():
         assert list(function) == FUNCTION_KEYS
         assert function["cost"] == plan[name].cost
-        assert [list(stay) for stay in function["schedule"]] == [["start", "ready", "until"]] * len(
-            plan[name].schedule
-        )
+        assert [list(stay) for stay in function["schedule"]] == [["start", "ready", "until"]] * len(plan[name].schedule)
     if solution.feasible:
         assert written["cost"] == math.fsum(function["cost"] for function in written["functions"].values())
         assert (written["gap"], written["limited_by"]) == (0.0, [])

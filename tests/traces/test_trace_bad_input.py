@@ -141,9 +141,7 @@ def test_wrong_files_are_told_in_one_line(tmp_path: Path, text: bytes, message: 
 def test_wrong_paths(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"missing\.csv: cannot read it: No such file or directory$"):
         read_trace(tmp_path / "missing.csv")
-    with pytest.raises(
-        InvalidInputError, match=r": a directory without a trace: expected invocations\.csv or "
-    ):
+    with pytest.raises(InvalidInputError, match=r": a directory without a trace: expected invocations\.csv or "):
         describe(tmp_path)
     with pytest.raises(InvalidInputError, match=r": cannot read it: Is a directory$"):
         describe(tmp_path, format="csv")
@@ -213,12 +211,8 @@ _ROWS = st.sampled_from(
 _NOISE = st.binary(max_size=6) | st.sampled_from(
     [b",", b"\n", b'"', b" ", b"\r\n", b"nan", b"-", b"e9", b"9" * 20, b"\0", b"{", b"\xe2\x80\xa8", b"\xff"]
 )
-_NEARLY = st.tuples(_HEADERS, st.lists(_ROWS | _NOISE, max_size=8)).map(
-    lambda parts: parts[0] + b"".join(parts[1])
-)
-_PACKED = st.tuples(st.binary(max_size=40), st.integers(0, 60)).map(
-    lambda pair: gzip.compress(pair[0])[: pair[1]]
-)
+_NEARLY = st.tuples(_HEADERS, st.lists(_ROWS | _NOISE, max_size=8)).map(lambda parts: parts[0] + b"".join(parts[1]))
+_PACKED = st.tuples(st.binary(max_size=40), st.integers(0, 60)).map(lambda pair: gzip.compress(pair[0])[: pair[1]])
 
 
 @given(

@@ -21,9 +21,7 @@ SECOND = 10**9
 
 def written(directory: Path, times: NDArray[np.int64], name: str = "trace.csv") -> Path:
     path = directory / name
-    path.write_text(
-        "timestamp\n" + "".join(f"{time // SECOND}.{time % SECOND:09d}\n" for time in times.tolist())
-    )
+    path.write_text("timestamp\n" + "".join(f"{time // SECOND}.{time % SECOND:09d}\n" for time in times.tolist()))
     return path
 
 
@@ -65,9 +63,7 @@ def check_against_memory(description: Description, times: NDArray[np.int64]) -> 
 
 
 @given(
-    gaps=st.lists(
-        st.integers(0, 5) | st.integers(0, 10**6) | st.integers(0, 10**13), min_size=0, max_size=300
-    ),
+    gaps=st.lists(st.integers(0, 5) | st.integers(0, 10**6) | st.integers(0, 10**13), min_size=0, max_size=300),
     cuts=st.lists(st.integers(0, 300), max_size=4),
 )
 def test_parts_add_up_to_the_whole(gaps: list[int], cuts: list[int]) -> None:

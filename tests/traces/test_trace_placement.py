@@ -50,9 +50,7 @@ def test_a_timer_keeps_its_phase() -> None:
 
 
 def test_uniform_offsets_are_uniform() -> None:
-    times = placed_times(
-        np.full(200, 50, dtype=np.int64), MINUTE, Placement.UNIFORM, identity_generator(3, "f")
-    )
+    times = placed_times(np.full(200, 50, dtype=np.int64), MINUTE, Placement.UNIFORM, identity_generator(3, "f"))
     assert stats.kstest(times % MINUTE / MINUTE, "uniform").pvalue > 0.001
 
 

@@ -39,13 +39,9 @@ def table(tmp_path: Path) -> Path:
         ("tools", [5], 1),
     ],
 )
-def test_select_takes_ids_and_their_start(
-    table: Path, select: str, seconds: list[int], merged: int | None
-) -> None:
+def test_select_takes_ids_and_their_start(table: Path, select: str, seconds: list[int], merged: int | None) -> None:
     if merged is None:
-        with pytest.raises(
-            InvalidInputError, match="'blog/' starts 2 ids: 'blog/resize', 'blog/detect-face'"
-        ):
+        with pytest.raises(InvalidInputError, match="'blog/' starts 2 ids: 'blog/resize', 'blog/detect-face'"):
             read_trace(table, select=select)
         return
     trace = read_trace(table, select=select)

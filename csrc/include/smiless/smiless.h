@@ -86,6 +86,41 @@ SMILESS_API smiless_status smiless_search_solve(smiless_search *search, const do
                                                 const smiless_work *budget, double time_limit, smiless_stop stop,
                                                 void *context, int32_t *choice, smiless_result *result);
 
+/* When an instance should exist between two services, for a distribution of the time X from one arrival to the next:
+ * atoms in ascending order (nanoseconds) with their probabilities, and what lies beyond the last one: a probability
+ * and the mean time (seconds) from the last atom. Handles and messages are as for smiless_search. */
+typedef struct smiless_windows smiless_windows;
+
+/* One stay of an instance, nanoseconds after the arrival that it served last: it starts, is ready, and is let go
+ * (INT64_MAX: never). start == ready where the stay goes on from the service. */
+typedef struct smiless_stay {
+  int64_t start, ready, until;
+} smiless_stay;
+
+SMILESS_API smiless_status smiless_windows_new(smiless_windows **out);
+SMILESS_API void smiless_windows_free(smiless_windows *windows);
+SMILESS_API const char *smiless_windows_message(const smiless_windows *windows);
+
+/* Set the distribution; the arrays are copied. */
+SMILESS_API smiless_status smiless_windows_set_gaps(smiless_windows *windows, int32_t atoms, const int64_t *at,
+                                                    const double *mass, double tail_mass, double tail_excess);
+
+/* Find the optimal switching policy for a cold start (nanoseconds): least expected residency plus misses. An arrival
+ * at atom i that waits for longer than `tolerated` costs price[i] seconds of residency, one beyond the last atom
+ * tail_price. */
+SMILESS_API smiless_status smiless_windows_solve(smiless_windows *windows, int64_t cold_start, const double *price,
+                                                 double tail_price, int64_t tolerated);
+
+/* Expected seconds from the end of a service of busy[i] nanoseconds to the next one: residency, initialisation, and
+ * priced misses, when the instance stays for at least `keep` nanoseconds. Arrivals before busy[i] are left out. */
+SMILESS_API smiless_status smiless_windows_values(const smiless_windows *windows, int64_t count, const int64_t *busy,
+                                                  int64_t keep, double *value);
+
+/* What the policy does after that service. Writes up to `room` stays (an application has at most atoms + 1) and their
+ * number, and per atom how long an arrival there waits. */
+SMILESS_API smiless_status smiless_windows_follow(smiless_windows *windows, int64_t busy, int64_t keep, int32_t room,
+                                                  smiless_stay *stays, int32_t *count, int64_t *wait);
+
 #ifdef __cplusplus
 }
 #endif

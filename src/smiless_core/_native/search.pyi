@@ -1,8 +1,11 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import NDArray
 
 def abi_version() -> int: ...
 
+@final
 class Search:
     def __init__(self, functions: int, edges: NDArray[np.int32]) -> None: ...
     def set_modes(

@@ -1,5 +1,6 @@
 """Wrapper of the configuration search of ``smiless.h``."""
 
+cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int32_t, int64_t
 
@@ -43,6 +44,8 @@ def abi_version():
     return smiless_abi_version()
 
 
+@cython.final
+@cython.auto_pickle(False)
 cdef class Search:
     """A compiled application with the memory that its searches reuse. Not for two threads at once.
 
@@ -58,11 +61,13 @@ cdef class Search:
     cdef int32_t _functions
     cdef int64_t _modes
 
-    def __cinit__(self, int32_t functions, const int32_t[:, ::1] edges not None):
+    def __init__(self, int32_t functions, const int32_t[:, ::1] edges not None):
         cdef Py_ssize_t count = edges.shape[0]
         cdef int32_t *ends
         cdef smiless_status status
         cdef Py_ssize_t i
+        if self._search != NULL:
+            raise ValueError("it is compiled already")
         if count and edges.shape[1] != 2:
             raise ValueError(f"edges must have shape (m, 2), not ({count}, {edges.shape[1]})")
         if count > 2**30:
@@ -83,7 +88,8 @@ cdef class Search:
         self._check(status)
 
     def __dealloc__(self):
-        smiless_search_free(self._search)
+        if self._search != NULL:
+            smiless_search_free(self._search)
 
     cdef int _check(self, smiless_status status) except -1:
         if status == SMILESS_OK:
@@ -111,6 +117,8 @@ cdef class Search:
             Seconds.
         """
         cdef smiless_status status
+        if self._search == NULL:
+            raise ValueError("nothing has been compiled")
         if offsets.shape[0] != self._functions + 1:
             raise ValueError(f"offsets must have shape ({self._functions + 1},), not ({offsets.shape[0]},)")
         cdef int64_t modes = offsets[self._functions]
@@ -130,6 +138,8 @@ cdef class Search:
 
     def set_width(self, int64_t width):
         """Set how many partial plans may stand side by side before branch and bound takes over."""
+        if self._search == NULL:
+            raise ValueError("nothing has been compiled")
         self._check(smiless_search_set_width(self._search, width))
 
     def solve(

@@ -25,6 +25,13 @@ cdef extern from "smiless/smiless.h" nogil:
 
     ctypedef struct smiless_search
 
+    ctypedef struct smiless_windows
+
+    ctypedef struct smiless_stay:
+        int64_t start
+        int64_t ready
+        int64_t until
+
     int32_t smiless_abi_version()
     smiless_status smiless_search_new(
         int32_t functions, int32_t edges, const int32_t *origin, const int32_t *to, smiless_search **out
@@ -38,4 +45,21 @@ cdef extern from "smiless/smiless.h" nogil:
     smiless_status smiless_search_solve(
         smiless_search *search, const double *cost, double sla, const smiless_work *budget, double time_limit,
         smiless_stop stop, void *context, int32_t *choice, smiless_result *result
+    )
+
+    smiless_status smiless_windows_new(smiless_windows **out)
+    void smiless_windows_free(smiless_windows *windows)
+    const char *smiless_windows_message(const smiless_windows *windows)
+    smiless_status smiless_windows_set_gaps(
+        smiless_windows *windows, int32_t atoms, const int64_t *at, const double *mass, double tail_mass, double tail_excess
+    )
+    smiless_status smiless_windows_solve(
+        smiless_windows *windows, int64_t cold_start, const double *price, double tail_price, int64_t tolerated
+    )
+    smiless_status smiless_windows_values(
+        const smiless_windows *windows, int64_t count, const int64_t *busy, int64_t keep, double *value
+    )
+    smiless_status smiless_windows_follow(
+        smiless_windows *windows, int64_t busy, int64_t keep, int32_t room, smiless_stay *stays, int32_t *count,
+        int64_t *wait
     )

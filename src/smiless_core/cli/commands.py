@@ -77,7 +77,5 @@ _trace.command(
     )
 )(describe)
 smiless.add_typer(_trace, name="trace")
-smiless.command(epilog=_examples("smiless catalog", "smiless catalog amber-alert", "smiless catalog --json"))(
-    catalog
-)
+smiless.command(epilog=_examples("smiless catalog", "smiless catalog amber-alert", "smiless catalog --json"))(catalog)
 smiless.command()(versions)

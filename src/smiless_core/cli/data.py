@@ -76,9 +76,7 @@ def fit(
 
 
 def describe(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", show_default=False, help="The trace; it may be compressed.")
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", show_default=False, help="The trace; it may be compressed.")],
     format: FormatOption = None,
     select: Select = None,
     placement: PlacementOption = None,

@@ -97,9 +97,7 @@ TraceFile = Annotated[
     str | None,
     typer.Option("--trace", metavar="FILE", help="Invocations come at the mean interval of this trace."),
 ]
-FormatOption = Annotated[
-    Format | None, typer.Option("--format", help="Of the trace; its first lines tell by default.")
-]
+FormatOption = Annotated[Format | None, typer.Option("--format", help="Of the trace; its first lines tell by default.")]
 Select = Annotated[
     str | None,
     typer.Option(
@@ -117,8 +115,6 @@ PlacementOption = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(
-        "--seed", metavar="N", parser=whole_number_from(0), help="Of a random placement; 0 by default."
-    ),
+    typer.Option("--seed", metavar="N", parser=whole_number_from(0), help="Of a random placement; 0 by default."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]

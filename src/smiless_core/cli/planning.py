@@ -177,9 +177,7 @@ def _application(app: str) -> Application:
     raise InvalidInputError.unknown("file or built-in application", app, built_in)
 
 
-def _arrivals(
-    every: float | None, trace_file: str | None, **trace_options: Any
-) -> tuple[Arrivals, list[str]]:
+def _arrivals(every: float | None, trace_file: str | None, **trace_options: Any) -> tuple[Arrivals, list[str]]:
     """Return the arrivals, and a note on them where they come from a trace."""
     given = {name: value for name, value in trace_options.items() if value is not None}
     if trace_file is None:

@@ -101,9 +101,7 @@ def catalog_payload(
     }
 
 
-def catalog_page(
-    applications: Mapping[str, Application], profiles: Mapping[str, Profile], prices: Prices
-) -> str:
+def catalog_page(applications: Mapping[str, Application], profiles: Mapping[str, Profile], prices: Prices) -> str:
     """Write the catalog out, or some of it; a single application or profile in detail."""
     columns = fitting_width(None)
     paragraphs = [_application_table(applications, columns)] if applications else []
@@ -186,19 +184,14 @@ def _profile_payload(profile: Profile) -> dict[str, Any]:
 # -- Fits ----------------------------------------------------------------------------------------------------
 
 
-def fit_payload(
-    fits: Mapping[str, Fit], measurements: Sequence[Measurement], output: str | None
-) -> dict[str, Any]:
+def fit_payload(fits: Mapping[str, Fit], measurements: Sequence[Measurement], output: str | None) -> dict[str, Any]:
     """Return fitted profiles, and how well they fit, ready for JSON."""
     return {
         "schema": 1,
         "output": output,
         "profiles": {name: _profile_payload(fitted.profile) for name, fitted in fits.items()},
         "fits": {
-            name: {
-                str(hardware): _report_payload(report, measurements)
-                for hardware, report in fitted.reports.items()
-            }
+            name: {str(hardware): _report_payload(report, measurements) for hardware, report in fitted.reports.items()}
             for name, fitted in fits.items()
         },
     }
@@ -244,9 +237,7 @@ def fit_page(fits: Mapping[str, Fit], measurements: Sequence[Measurement], outpu
     for place, remark in _remarks(fits, measurements):
         places.setdefault(remark, []).append(place)
     remarks = [wrapped(f"{', '.join(where)}: {remark}.", columns) for remark, where in places.items()]
-    ending = (
-        f"Written to {output}." if output is not None else "Not written: --output FILE keeps the profiles."
-    )
+    ending = f"Written to {output}." if output is not None else "Not written: --output FILE keeps the profiles."
     return "\n\n".join([table(headers, rows, width=columns, right=headers[2:]), *remarks, ending])
 
 

@@ -118,9 +118,7 @@ class Fit(Noun, frozen=True):
         return "\n".join(lines)
 
 
-def fit_profile(
-    measurements: Iterable[Measurement], *, name: str | None = None, batch_weight: float = 0.0
-) -> Fit:
+def fit_profile(measurements: Iterable[Measurement], *, name: str | None = None, batch_weight: float = 0.0) -> Fit:
     """Fit the profile of one function.
 
     For each kind of hardware, ``latency = batch * (alpha / size + beta) + gamma`` is fitted to the measured
@@ -267,18 +265,14 @@ def _fit_hardware(
         max_error=float(errors.max()),
         rms_error=_rms(errors),
         notes=tuple(notes),
-        next_measurement=(
-            NextMeasurement(_next(hardware, kept, rows, parameters), unclear) if unclear else None
-        ),
+        next_measurement=(NextMeasurement(_next(hardware, kept, rows, parameters), unclear) if unclear else None),
     )
 
 
 def _cold_start(items: Sequence[Measurement]) -> tuple[dict[str, Any], list[str]]:
     """Fields of the profile that describe cold starts, and what is to be said about them."""
     samples = sorted(item.cold_start for item in items if item.cold_start is not None)
-    stated = {
-        (item.cold_start_mean, item.cold_start_std) for item in items if item.cold_start_mean is not None
-    }
+    stated = {(item.cold_start_mean, item.cold_start_std) for item in items if item.cold_start_mean is not None}
     if samples and stated:
         raise InvalidInputError("both single cold starts and a mean are given: keep one of the two")
     if len(stated) > 1:

@@ -102,9 +102,7 @@ class Measurement(Noun, frozen=True):
         if "latency" in measured and self.size is None:
             raise InvalidInputError("expected the size that the latency belongs to, got none", place="size")
         if "cold_start_std" in measured and "cold_start_mean" not in measured:
-            raise InvalidInputError(
-                "expected the mean that the deviation is from, got none", place="cold_start_mean"
-            )
+            raise InvalidInputError("expected the mean that the deviation is from, got none", place="cold_start_mean")
         if not measured:
             raise InvalidInputError(f"expected one of {', '.join(_TIMES)}, got none", place="latency")
 
@@ -196,9 +194,7 @@ def _header(row: list[str], line: int) -> list[str]:
         seen[_COLUMNS[column]] = column
     for needed in _TEXT_FIELDS:
         if needed not in seen:
-            raise InvalidInputError(
-                f"no column {needed!r} among {', '.join(map(repr, columns))}", place=f"line {line}"
-            )
+            raise InvalidInputError(f"no column {needed!r} among {', '.join(map(repr, columns))}", place=f"line {line}")
     return columns
 
 

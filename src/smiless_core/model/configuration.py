@@ -43,9 +43,7 @@ class Hardware(StrEnum):
         size = number(value, place, above=0.0)
         if self is Hardware.GPU and size > 1.0:
             meant = f" ({size:g} % is {size / 100:g})" if size <= 100.0 else ""
-            raise InvalidInputError(
-                f"expected a share of one gpu, in (0, 1], got {size:g}{meant}", place=place
-            )
+            raise InvalidInputError(f"expected a share of one gpu, in (0, 1], got {size:g}{meant}", place=place)
         return size
 
 

@@ -27,9 +27,7 @@ _DEEPEST_NESTING = 32
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _FLAGS = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(
-    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
-)
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _TOML_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_TOML_KEY = re.compile(rf"(?<![\w-]){_TOML_PART}(?:[ \t]*+\.[ \t]*+{_TOML_PART}){{{_DEEPEST_NESTING}}}")
 _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
@@ -124,9 +122,7 @@ def _parse_json(text: str) -> object:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise InvalidInputError(
-            f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}", place=place
-        ) from None
+        raise InvalidInputError(f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}", place=place) from None
     except InvalidInputError:
         raise
     except ValueError:

@@ -155,9 +155,7 @@ def decode_application(data: bytes, format: str, *, file: str = "") -> Applicati
         raise error.within(file=file) from None
 
 
-def decode_profile_file(
-    data: bytes, format: str, *, file: str = ""
-) -> tuple[dict[str, Profile], Prices | None]:
+def decode_profile_file(data: bytes, format: str, *, file: str = "") -> tuple[dict[str, Profile], Prices | None]:
     """Decode the content of a profile file.
 
     Parameters
@@ -228,9 +226,7 @@ def write_profiles(
         raise InvalidInputError("expected at least one profile, got none", place="profiles")
     for name, profile in profiles.items():
         if profile.name != name:
-            raise InvalidInputError(
-                f"this key holds the profile {profile.name!r}", place=_place("profiles", name)
-            )
+            raise InvalidInputError(f"this key holds the profile {profile.name!r}", place=_place("profiles", name))
     document["profiles"] = {name: _plain_profile(profile) for name, profile in profiles.items()}
     if prices is not None:
         document["prices"] = msgspec.to_builtins(prices)
@@ -286,9 +282,7 @@ def _fields(kind: type[Noun], value: object, place: str) -> dict[str, Any]:
     return _keys(value, place, required=required, optional=tuple(field.name for field in fields))
 
 
-def _keys(
-    value: object, place: str, *, required: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def _keys(value: object, place: str, *, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
     """Check that a value is a mapping with these keys and no others."""
     keys: dict[str, Any] = dict(_entries(value, place))
     known = dict.fromkeys((*required, *optional))

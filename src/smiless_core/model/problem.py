@@ -182,9 +182,7 @@ def _checked_sizes(sizes: object) -> Mapping[Hardware, tuple[float, ...]]:
     for key, given in mapping(sizes, "sizes").items():
         kind = choice(key, Hardware, place="sizes", what="hardware kind")
         place = f"sizes.{kind}"
-        offered = [
-            kind.checked_size(size, f"{place}[{at}]") for at, size in enumerate(sequence(given, place))
-        ]
+        offered = [kind.checked_size(size, f"{place}[{at}]") for at, size in enumerate(sequence(given, place))]
         if not offered:
             raise InvalidInputError("expected at least one size, got none", place=place)
         checked[kind] = tuple(sorted(set(offered)))

@@ -78,9 +78,7 @@ class HardwareProfile(Noun, frozen=True, kw_only=True):
         for name in ("alpha", "beta", "gamma", "dispatch", "cold_start_mean", "cold_start_std"):
             self._set(**{name: number(getattr(self, name), name, at_least=0.0)})
         if self.alpha + self.beta + self.gamma <= 0.0:
-            raise InvalidInputError(
-                "alpha, beta and gamma are all 0: expected at least one above 0", place="alpha"
-            )
+            raise InvalidInputError("alpha, beta and gamma are all 0: expected at least one above 0", place="alpha")
         batches = sequence(self.batches, "batches")
         self._set(
             cold_start_samples=numbers(self.cold_start_samples, "cold_start_samples", at_least=0.0),
@@ -184,16 +182,12 @@ class Profile(Noun, frozen=True):
         for key, model in mapping(self.hardware, "hardware").items():
             kind = choice(key, Hardware, place="hardware", what="hardware kind")
             if not isinstance(model, HardwareProfile):
-                raise InvalidInputError(
-                    f"expected a HardwareProfile, got {shown(model)}", place=f"hardware.{kind}"
-                )
+                raise InvalidInputError(f"expected a HardwareProfile, got {shown(model)}", place=f"hardware.{kind}")
             for index, size in enumerate(model.sizes):
                 kind.checked_size(size, f"hardware.{kind}.sizes[{index}]")
             given[kind] = model
         if not given:
-            raise InvalidInputError(
-                "a profile needs at least one kind of hardware, got none", place="hardware"
-            )
+            raise InvalidInputError("a profile needs at least one kind of hardware, got none", place="hardware")
         self._set(hardware=MappingProxyType({kind: given[kind] for kind in Hardware if kind in given}))
 
 

@@ -50,9 +50,7 @@ class ExactSearch:
 
     def __init__(self, edges: NDArray[np.int32], *, functions: int, width: int | None = None) -> None:
         try:
-            self._native = native.Search(
-                functions, np.ascontiguousarray(edges, dtype=np.int32).reshape(-1, 2)
-            )
+            self._native = native.Search(functions, np.ascontiguousarray(edges, dtype=np.int32).reshape(-1, 2))
             if width is not None:
                 self._native.set_width(width)
         except ValueError as error:

@@ -145,6 +145,12 @@ class CompiledProblem:
             raise InvalidInputError(
                 f"expected Arrivals, such as Arrivals.every(10.0), got {shown(arrivals)}", place="arrivals"
             )
+        if not arrivals.is_deterministic:
+            raise InvalidInputError(
+                f"plans are made for arrivals at a fixed interval so far, not {arrivals}: Arrivals.every(arrivals.mean)"
+                " plans for their mean",
+                place="arrivals",
+            )
         cost = deterministic_costs(
             self._latency,
             self._cold_start,
@@ -212,9 +218,7 @@ class CompiledProblem:
             found = self._exact.search(table, sla, budget=budget, time_limit=time_limit)
         elif method == "milp":
             if budget is not None:
-                raise InvalidInputError(
-                    "method 'milp' does not count work: give a time_limit", place="budget"
-                )
+                raise InvalidInputError("method 'milp' does not count work: give a time_limit", place="budget")
             found = milp.search(table, sla, time_limit=time_limit)
         else:
             raise InvalidInputError.unknown("method", method, METHODS, place="method")
@@ -328,9 +332,7 @@ class CompiledProblem:
             bound=bound,
         )
 
-    def _checked(
-        self, found: Search, choice: Sequence[int], table: ModeTable, sla: float, shortest: float
-    ) -> Search:
+    def _checked(self, found: Search, choice: Sequence[int], table: ModeTable, sla: float, shortest: float) -> Search:
         """Evaluate an answer again from the table alone, in O(functions + edges)."""
         rows = self._rows(choice)
         if not self._exist(rows):

@@ -129,9 +129,7 @@ class _Program:
             self._forbid(late, rows)
         return _Answer(None, bound, nodes)
 
-    def _solve(
-        self, objective: NDArray[np.float64], *extra: Any, gap: float, seconds: float
-    ) -> _Answer | None:
+    def _solve(self, objective: NDArray[np.float64], *extra: Any, gap: float, seconds: float) -> _Answer | None:
         import cvxpy as cp
 
         _silence()
@@ -281,9 +279,7 @@ def search(
     return Search(status, choice, cost, bound, gap, latency / 1e9, shortest_latency, Work(nodes=nodes))
 
 
-def _settle_ties(
-    program: _Program, choice: NDArray[np.int64], *, ends: float
-) -> tuple[NDArray[np.int64], int]:
+def _settle_ties(program: _Program, choice: NDArray[np.int64], *, ends: float) -> tuple[NDArray[np.int64], int]:
     """Lower the ranks of an optimal choice, function by function, at equal cost; also the nodes it took."""
     table, nodes = program.table, 0
     rank = np.empty(len(program.rows))

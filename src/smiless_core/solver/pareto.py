@@ -120,9 +120,7 @@ def frontier(
         sla = latency - 1
         if progress is not None:
             progress(len(points), min(1.0, (top - sla) / (top + 1 - end)))
-    return Frontier(
-        tuple(reversed(points)), problem, arrivals, first.shortest_latency, max_sla, truncated=truncated
-    )
+    return Frontier(tuple(reversed(points)), problem, arrivals, first.shortest_latency, max_sla, truncated=truncated)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -185,14 +183,10 @@ class Frontier:
             raise self.points[0].solution.compiled.solve(self.arrivals, sla=sla).infeasible()
         if holding < 0:
             begin = self.points[0].sla
-            raise InvalidInputError(
-                f"{sla:.9g} s is below {begin:.9g} s, where this frontier begins", place="sla"
-            )
+            raise InvalidInputError(f"{sla:.9g} s is below {begin:.9g} s, where this frontier begins", place="sla")
         if self.max_sla is not None and asked > nanoseconds_down(self.max_sla):
             end = self.max_sla
-            raise InvalidInputError(
-                f"{sla:.9g} s is beyond {end:.9g} s, where this frontier ends", place="sla"
-            )
+            raise InvalidInputError(f"{sla:.9g} s is beyond {end:.9g} s, where this frontier ends", place="sla")
         return self.points[holding]
 
     def to_dict(self) -> dict[str, Any]:

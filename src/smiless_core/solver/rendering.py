@@ -103,9 +103,7 @@ def explanation_text(explanation: Explanation, *, width: int | None = None) -> s
     if solution.status is Status.OPTIMAL:
         blocks.append(wrapped(" ".join(_savings(explanation)), columns))
     elif solution.feasible:
-        blocks.append(
-            wrapped("What more SLA would save is known only of a plan that is proved optimal.", columns)
-        )
+        blocks.append(wrapped("What more SLA would save is known only of a plan that is proved optimal.", columns))
     return "\n\n".join(blocks)
 
 
@@ -123,9 +121,7 @@ def frontier_text(frontier: Frontier, *, width: int | None = None) -> str:
     shown = [points[at] for at in _spread(points)]
     moves = [", ".join(_moves(here, there)) for here, there in pairwise(shown)]
     costs = aligned([1e6 * point.cost for point in shown])
-    rows = [
-        (f"{point.sla:.9f}", cost, move) for point, cost, move in zip(shown, costs, [*moves, ""], strict=True)
-    ]
+    rows = [(f"{point.sla:.9f}", cost, move) for point, cost, move in zip(shown, costs, [*moves, ""], strict=True)]
     headers = ["SLA from, s", "$/million", "what changes towards the next row"]
     blocks = [
         wrapped(heading, columns),

@@ -67,9 +67,7 @@ def solve(
     """
     from smiless_core.solver.lowering import CompiledProblem  # late: it is built on Solution
 
-    return CompiledProblem(problem).solve(
-        arrivals, method=method, sla=sla, budget=budget, time_limit=time_limit
-    )
+    return CompiledProblem(problem).solve(arrivals, method=method, sla=sla, budget=budget, time_limit=time_limit)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -257,9 +255,7 @@ def _assignment(assignment: Assignment) -> dict[str, Any]:
         "price_per_second": assignment.price_per_second,
         "latency": assignment.latency,
         "cold_start": assignment.cold_start,
-        "schedule": [
-            {"start": stay.start, "ready": stay.ready, "until": stay.until} for stay in assignment.schedule
-        ],
+        "schedule": [{"start": stay.start, "ready": stay.ready, "until": stay.until} for stay in assignment.schedule],
         "prewarm": assignment.prewarm,
         "keep_alive": assignment.keep_alive,
         "cost": assignment.cost,

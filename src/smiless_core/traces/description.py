@@ -278,9 +278,7 @@ def _verdict(count: int, variation: float | None, rate_variation: float) -> tupl
         return "bursty", f"the gaps have a CV above {_BURSTY}"
     rule = f"the gaps have a CV from {_REGULAR} to {_BURSTY}"
     if rate_variation > _VARYING:
-        changes = (
-            f"the rate varies by {100 * rate_variation:.0f} % over time, more than {100 * _VARYING:.0f} %"
-        )
+        changes = f"the rate varies by {100 * rate_variation:.0f} % over time, more than {100 * _VARYING:.0f} %"
         return "varying", f"{rule}, but {changes}"
     return "poisson-like", f"{rule}, and the rate varies by at most {100 * _VARYING:.0f} % over time"
 

@@ -82,9 +82,7 @@ def _needed_time(names: Sequence[str], default_unit: str) -> tuple[int, str]:
 def _member_columns(names: Sequence[str]) -> list[int]:
     """Find the function and perhaps the application; nothing where the file names neither."""
     lower = [name.lower() for name in names]
-    found = [
-        next((lower.index(name) for name in known if name in lower), None) for known in (_FUNCTIONS, _APPS)
-    ]
+    found = [next((lower.index(name) for name in known if name in lower), None) for known in (_FUNCTIONS, _APPS)]
     return [index for index in found if index is not None]
 
 

@@ -84,9 +84,7 @@ class Members:
         self.counts[at] += count
         return at
 
-    def add_rows(
-        self, ids: Sequence[pl.Series], line: int, fields: Sequence[str]
-    ) -> NDArray[np.int32] | None:
+    def add_rows(self, ids: Sequence[pl.Series], line: int, fields: Sequence[str]) -> NDArray[np.int32] | None:
         """Count one arrival per row.
 
         Parameters

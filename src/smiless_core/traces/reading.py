@@ -21,9 +21,7 @@ __all__ = ["opened_source", "read_trace", "read_traces", "trace_name"]
 
 
 @contextmanager
-def opened_source(
-    path: str | PathLike[str], *, format: str | None, placement: str, seed: int
-) -> Iterator[Source]:
+def opened_source(path: str | PathLike[str], *, format: str | None, placement: str, seed: int) -> Iterator[Source]:
     """Tell what a file is, and name the file in the errors of reading it.
 
     Parameters

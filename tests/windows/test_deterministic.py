@@ -182,9 +182,7 @@ def test_a_batch_serves_requests_that_come_together():
         (3.0 + 1e-9, 9.0, True, 2, 2, True),
     ],
 )
-def test_a_mode_that_takes_too_many_instances_is_not_offered(
-    latency, cold_start, prewarmed, floor, most, offered
-):
+def test_a_mode_that_takes_too_many_instances_is_not_offered(latency, cold_start, prewarmed, floor, most, offered):
     mode = {"latency": latency, "cold_start": cold_start, "prewarmed": prewarmed, "interval": 3.0}
     limits = Limits(min_replicas=floor, max_replicas=most)
     assert np.isfinite(cost(**mode, limits=limits)) == offered

@@ -1,0 +1,13 @@
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+@final
+class Windows:
+    def __init__(
+        self, at: NDArray[np.int64], mass: NDArray[np.float64], tail_mass: float, tail_excess: float
+    ) -> None: ...
+    def solve(self, cold_start: int, price: NDArray[np.float64], tail_price: float, tolerated: int) -> None: ...
+    def values(self, busy: NDArray[np.int64], keep: int) -> NDArray[np.float64]: ...
+    def follow(self, busy: int, keep: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
