@@ -215,6 +215,36 @@ static void check_interruption(void) {
   smiless_search_free(search);
 }
 
+/* Arrivals that are always 10 s apart, and a cold start of 2 s: it is ready just then, if a miss costs anything. */
+static void check_windows(void) {
+  const int64_t second = 1000000000, at[] = {10 * second, 100 * second}, unordered[] = {second, second};
+  const double mass[] = {0.5, 0.5}, price[] = {1e6, 1e6}, negative[] = {0.5, -0.5};
+  smiless_windows *windows = NULL;
+  smiless_stay stays[4];
+  int64_t wait[2], busy = second;
+  int32_t count = -1;
+  double value = -1;
+  smiless_windows_free(NULL);
+  CHECK(smiless_windows_new(&windows) == SMILESS_OK);
+  CHECK(smiless_windows_set_gaps(windows, 2, unordered, mass, 0, 0) == SMILESS_INVALID);
+  CHECK(strlen(smiless_windows_message(windows)) > 0);
+  CHECK(smiless_windows_set_gaps(windows, 2, at, negative, 0, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_set_gaps(windows, 2, at, mass, NAN, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_set_gaps(windows, 2, at, mass, 0, 0) == SMILESS_OK);
+  CHECK(smiless_windows_values(windows, 1, &busy, 0, &value) == SMILESS_INVALID);
+  CHECK(smiless_windows_follow(windows, busy, 0, 4, stays, &count, wait) == SMILESS_INVALID);
+  CHECK(smiless_windows_solve(windows, -1, price, 1e6, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_solve(windows, 2 * second, negative, 1e6, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_solve(windows, 2 * second, price, 1e6, 0) == SMILESS_OK);
+  CHECK(smiless_windows_values(windows, 1, &busy, 0, &value) == SMILESS_OK);
+  CHECK(fabs(value - 3) < 1e-9); /* two cold starts if the first one is in vain, else one */
+  CHECK(smiless_windows_follow(windows, busy, 0, 1, stays, &count, wait) == SMILESS_INVALID);
+  CHECK(smiless_windows_follow(windows, busy, 0, 4, stays, &count, wait) == SMILESS_OK);
+  CHECK(count == 2 && stays[0].start == 8 * second && stays[0].ready == 10 * second && stays[0].until == 10 * second);
+  CHECK(stays[1].start == 98 * second && wait[0] == 0 && wait[1] == 0);
+  smiless_windows_free(windows);
+}
+
 int main(void) {
   CHECK(smiless_abi_version() == SMILESS_ABI_VERSION);
   smiless_search_free(NULL);
@@ -222,6 +252,7 @@ int main(void) {
   check_wrong_numbers();
   for (int32_t i = 0; i < 2000; ++i) check_against_brute_force();
   check_interruption();
+  check_windows();
   puts("the C API holds");
   return 0;
 }
