@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from smiless_core.catalog import CITATION
-from smiless_core.fitting import Fit, Measurement, fit_profiles, read_measurements
+from smiless_core.fitting import BATCH_WEIGHT, Fit, Measurement, fit_profiles, read_measurements
 from smiless_core.model.configuration import Hardware
 from smiless_core.model.files import write_profiles
 from smiless_core.model.prices import Prices
@@ -24,11 +24,6 @@ PRICES = Prices.per_hour(cpu=0.034, gpu=3.06)
 # Their latencies below a gpu share of 20 % are doubtful.
 DOUBTFUL = ("part-of-speech", "word-chunking")
 SMALLEST_SOUND_SHARE = 0.2
-
-# No profile with coefficients >= 0 follows both how these latencies fall with cores and how little they rise
-# with the batch. Plans for requests that come one at a time use batch 1, so that is where the fit is good;
-# for larger batches it then predicts too slow rather than too fast.
-BATCH_WEIGHT = 4.0
 
 # Nanoseconds: far below the error of the fits, and far above what linear algebra libraries differ by.
 DECIMALS = 9
@@ -88,7 +83,7 @@ def main() -> None:
     points = read_measurements(options.reference / "smiless_latency_points.csv", gpu_percent=True)
     others = read_measurements(options.reference / "smiless_init_times.csv")
     points = list(filter(sound, points))
-    fits = fit_profiles([*points, *others], batch_weight=BATCH_WEIGHT)
+    fits = fit_profiles([*points, *others])
     profiles = {name: rounded(fit.profile) for name, fit in fits.items()}
     write_profiles(profiles, options.output, prices=PRICES, notes=notes(fits, points))
     print("\n".join(notes(fits, points)))

@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+
 from bench.instances import TOPOLOGIES, Instance, instances
 from bench.measuring import Measured, measured, record, spread
 from bench.rivals import HighsModel, LowtimeModel, in_whole_units
-
 from smiless_core.solver.exact import ExactSearch
 from smiless_core.solver.tables import ModeTable
 

@@ -5,9 +5,9 @@ from functools import partial
 from typing import NamedTuple
 
 import pytest
+
 from bench.instances import GENERAL, SERIES_PARALLEL, TOPOLOGIES, Instance, instances
 from bench.measuring import Measured, measured, record, spread
-
 from smiless_core._native import search as native
 from smiless_core.solver.exact import ExactSearch
 from smiless_core.solver.tables import Search, Status

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
+
 from bench.instances import TOPOLOGIES, Instance, instances
 from bench.measuring import REPEATS, Measured, measured, record, spread
-
 from smiless_core import Arrivals, Plan
 from smiless_core.solver.lowering import CompiledProblem
 from smiless_core.solver.solution import Solution

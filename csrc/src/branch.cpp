@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <queue>
 
 #include "smiless/kernel.hpp"
 
@@ -93,7 +92,11 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
   const auto worse = [](const Node &a, const Node &b) {
     return a.bound != b.bound ? a.bound > b.bound : a.serial < b.serial;  // deeper first among equals
   };
-  std::priority_queue<Node, std::vector<Node>, decltype(worse)> open(worse);
+  std::vector<Node> open;  // a heap, the most promising node in front
+  const auto push = [&](Node node) {
+    open.push_back(std::move(node));
+    std::push_heap(open.begin(), open.end(), worse);
+  };
   windows_.forward(kernel_, cell.labels);
   bool releases = false;
   for (int32_t a = 0; a < arcs; ++a)
@@ -105,18 +108,19 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
   for (int32_t a = 0; a < arcs; ++a)
     first_.push_back(first_.back() + static_cast<int32_t>(cell.labels[kernel_.part[a]].size()));
   int64_t serial = 0;
-  open.push({cell.bound - cell.margin, serial, std::vector<uint64_t>((first_.back() + 63) / 64, ~uint64_t{0}),
-             relaxation_->time, relaxation_->flow});
+  push({cell.bound - cell.margin, serial, std::vector<uint64_t>((first_.back() + 63) / 64, ~uint64_t{0}),
+        relaxation_->time, relaxation_->flow});
   // A plan that is cheaper is so by a grain at least; less than the rounding error of the bounds does not count.
   const double step = std::max(static_cast<double>(cell.grain), 2 * cell.margin);
   const auto hopeless = [&](double lower) { return lower > static_cast<double>(incumbent) - step; };
   std::vector<int32_t> choice(arcs);
   while (!open.empty()) {
-    if (hopeless(open.top().bound)) break;
-    bound = std::max(bound, open.top().bound);
+    if (hopeless(open.front().bound)) break;
+    bound = std::max(bound, open.front().bound);
     if (control.opened(arcs)) return false;
-    const Node node = open.top();
-    open.pop();
+    std::pop_heap(open.begin(), open.end(), worse);
+    const Node node = std::move(open.back());
+    open.pop_back();
     load(cell, node);
 
     // Solve, then drop labels that no better plan can use; anew while that moves the bound.
@@ -130,6 +134,8 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
       lower = std::max(lower, now);
       useful = !hopeless(lower);
       dropped = false;
+      // Windows that are older than a drop must not judge the labels that are left.
+      if (round == 2) break;
       for (int32_t a = 0; useful && a < arcs; ++a)
         dropped |= std::erase_if(allowed_[kernel_.part[a]],
                                  [&](const Label &l) { return hopeless(now - least_[a] + value(a, l)); }) > 0;
@@ -138,7 +144,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
 
     // Round down to labels that fit their windows; the event times then hold, so this is a plan. Find the arc that
     // loses most by it.
-    double worst = -1;
+    double worst = -1, total_rounded = 0;
     int32_t split = -1;
     bool by_wait = false, whole = true;
     for (int32_t a = 0; a < arcs; ++a) {
@@ -150,7 +156,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
         if (!fits_window || l.cost < fits_window->cost) fits_window = &l;
         if (l.not_before <= end && (!fits || l.cost < fits->cost)) fits = &l;
       }
-      if (fits) choice[a] = static_cast<int32_t>(fits - list.data());
+      if (fits) choice[a] = static_cast<int32_t>(fits - list.data()), total_rounded += static_cast<double>(fits->cost);
       whole = whole && fits;
       const double penalty = fits ? static_cast<double>(fits->cost) - relaxation_->hull_cost(a) : HUGE_VAL;
       if (penalty > worst && list.size() > 1) {
@@ -158,8 +164,10 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
         by_wait = !fits || fits->cost != fits_window->cost;
       }
     }
-    if (whole) {
-      reclaim_slack(kernel_, allowed_, cell.horizon, choice);
+    // Slack hardly ever buys back more than the gap: look at plans that are further off only early on.
+    const double best_cost = static_cast<double>(incumbent);
+    if (whole && (serial < 64 || total_rounded < best_cost + (best_cost - lower))) {
+      reclaim_slack(kernel_, allowed_, cell.horizon, choice, control);
       Money total = 0;
       for (int32_t a = 0; a < arcs; ++a) total += allowed_[kernel_.part[a]][choice[a]].cost;
       if (total < incumbent) {
@@ -190,7 +198,7 @@ bool Branch::search(Cell &cell, double unit, Money incumbent, Control &control, 
     const Keeps below = by_wait ? Keeps([](const Label &l, Time t) { return l.not_before <= t; })
                                 : Keeps([](const Label &l, Time t) { return l.duration <= t; });
     for (const Keeps keeps : {above, below})
-      open.push({lower, ++serial, mask(split, keeps, at), relaxation_->time, relaxation_->flow});
+      push({lower, ++serial, mask(split, keeps, at), relaxation_->time, relaxation_->flow});
   }
   bound = std::max(bound, static_cast<double>(incumbent));
   return true;

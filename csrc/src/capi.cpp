@@ -49,6 +49,9 @@ smiless_status guarded(Handle *handle, const Work &work) {
   } catch (const std::exception &error) {
     say(error.what());
     return SMILESS_INTERNAL;
+  } catch (...) {  // such as what a stop callback throws
+    say("an exception of an unknown type");
+    return SMILESS_INTERNAL;
   }
 }
 

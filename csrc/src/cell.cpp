@@ -55,13 +55,7 @@ bool Windows::trim(const Graph &graph, std::vector<Labels> &labels, Time horizon
   return true;
 }
 
-Cell::Cell(const Network &network)
-    : net(network),
-      labels(network.parts.size()),
-      price(network.parts.size()),
-      ranks_a_(network.functions),
-      ranks_b_(network.functions),
-      scratch_(network.functions) {
+Cell::Cell(const Network &network) : net(network), labels(network.parts.size()), price(network.parts.size()) {
   for (size_t p = 0; p < net.parts.size(); ++p)
     if (net.parts[p].kind == Part::Kind::dummy) labels[p] = {{0, 0, 0, 0.0, 0, 0, 0}};
 }
@@ -86,9 +80,9 @@ void Cell::set_prices(const Relaxation &relaxation, const std::vector<double> &r
     p.base = least;
     bound += least;
     for (Label &l : labels[i]) l.reduced = reduced(id, l);
-    // Flows above 2^53 lose their last bits as doubles, and conservation with them.
-    if (relaxation.flow[i] > (int64_t{1} << 53))
-      margin += std::ldexp(p.worth * static_cast<double>(std::max<Time>(p.window, 1)), -51);
+    // Worth times time above 2^53 loses bits, and conservation with them.
+    margin +=
+        std::ldexp(p.worth * static_cast<double>(p.window) + p.release_worth * static_cast<double>(p.finish), -50);
   }
 }
 
@@ -97,31 +91,19 @@ void Cell::drop_above(double limit) {
     std::erase_if(labels[i], [&](const Label &l) { return l.reduced > limit; });
 }
 
-void Cell::expand(int32_t part, const Label &label, std::vector<int32_t> &ranks, std::vector<int32_t> &modes) const {
+void Cell::expand(int32_t part, int32_t label, std::vector<int32_t> &modes) const {
   const Part &p = net.parts[part];
+  const Label &l = labels[part][label];
   if (p.kind == Part::Kind::function) {
-    modes[p.left] = label.left, ranks[p.left] = label.right;
+    modes[p.left] = l.left;
   } else if (p.kind != Part::Kind::dummy) {
-    expand(p.left, labels[p.left][label.left], ranks, modes);
-    expand(p.right, labels[p.right][label.right], ranks, modes);
+    expand(p.left, l.left, modes);
+    expand(p.right, l.right, modes);
   }
 }
 
-void Cell::expand(int32_t part, int32_t label, std::vector<int32_t> &ranks, std::vector<int32_t> &modes) const {
-  expand(part, labels[part][label], ranks, modes);
-}
-
-bool Cell::precedes(int32_t part, const Label &a, const Label &b) {
-  if (keyed) return a.key < b.key;
-  expand(part, a, ranks_a_, scratch_);
-  expand(part, b, ranks_b_, scratch_);
-  for (int32_t v : net.parts[part].functions)
-    if (ranks_a_[v] != ranks_b_[v]) return ranks_a_[v] < ranks_b_[v];
-  return false;
-}
-
 // Sort pairs_ and keep those that no other one equals or beats in duration, not_before and (cost, ranks).
-void Cell::keep_undominated(int32_t part, Labels &out) {
+void Cell::keep_undominated(Labels &out) {
   std::sort(pairs_.begin(), pairs_.end(), [](const Label &a, const Label &b) {
     if (a.duration != b.duration) return a.duration < b.duration;
     if (a.not_before != b.not_before) return a.not_before < b.not_before;
@@ -131,15 +113,15 @@ void Cell::keep_undominated(int32_t part, Labels &out) {
   out.clear();
   stairs_.clear();  // kept labels by ascending not_before and descending (cost, ranks)
   const auto better = [&](const Label &a, const Label &b) {
-    return a.cost != b.cost ? a.cost < b.cost : precedes(part, a, b);
+    return a.cost != b.cost ? a.cost < b.cost : a.key < b.key;
   };
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const Label &l = pairs_[i];
-    auto above = stairs_.end();
-    while (above != stairs_.begin() && out[*(above - 1)].not_before > l.not_before) --above;
+    const auto above = std::upper_bound(stairs_.begin(), stairs_.end(), l.not_before,
+                                        [&](Time t, int32_t step) { return t < out[step].not_before; });
     if (above != stairs_.begin()) {
       const Label &step = out[*(above - 1)];
-      if (step.cost < l.cost || (step.cost == l.cost && !precedes(part, l, step))) continue;
+      if (step.cost < l.cost || (step.cost == l.cost && !(l.key < step.key))) continue;
     }
     // Steps that the new label beats: those that wait at least as long and cost at least as much.
     auto first = above;
@@ -184,12 +166,12 @@ bool Cell::join(int32_t p, double limit, Control &control) {
     if (control.labeled(seen)) return false;
     // Most pairs are dominated: drop those before they fill the memory.
     if (pairs_.size() > most) {
-      keep_undominated(p, labels[p]);
+      keep_undominated(labels[p]);
       pairs_.assign(labels[p].begin(), labels[p].end());
       most = std::max(most, 2 * pairs_.size());
     }
   }
-  keep_undominated(p, labels[p]);
+  keep_undominated(labels[p]);
   return true;
 }
 

@@ -140,16 +140,14 @@ void reduce_series_parallel(Network &net) {
   std::vector<char> live(g.arcs(), 1);
 
   auto join = [&](Part::Kind kind, int32_t a, int32_t b) {
-    Part p{kind, a, b, net.parts[a].tail, net.parts[b].head, {}};
-    std::merge(net.parts[a].functions.begin(), net.parts[a].functions.end(), net.parts[b].functions.begin(),
-               net.parts[b].functions.end(), std::back_inserter(p.functions));
+    const Part p{kind, a, b, net.parts[a].tail, net.parts[b].head};
     const int32_t id = static_cast<int32_t>(net.parts.size());
     std::erase_if(out[p.tail], [&](int32_t q) { return q == a || q == b; });
     std::erase_if(in[p.head], [&](int32_t q) { return q == a || q == b; });
     out[p.tail].push_back(id), in[p.head].push_back(id);
     live[a] = live[b] = 0;
     live.push_back(1);
-    net.parts.push_back(std::move(p));
+    net.parts.push_back(p);
   };
   for (bool changed = true; changed;) {
     changed = false;
@@ -237,8 +235,7 @@ bool build_network(int32_t functions, int32_t edges, const int32_t *from, const 
       if (number[e] < 0) number[e] = next++;
     const int32_t x = number[draft.tail[a]], y = number[draft.head[a]], v = draft.function[a];
     g.tail.push_back(x), g.head.push_back(y), g.part.push_back(static_cast<int32_t>(a));
-    net.parts.push_back({v >= 0 ? Part::Kind::function : Part::Kind::dummy, v, -1, x, y, {}});
-    if (v >= 0) net.parts.back().functions = {v};
+    net.parts.push_back({v >= 0 ? Part::Kind::function : Part::Kind::dummy, v, -1, x, y});
   }
   g.events = next;
   g.index();

@@ -6,12 +6,7 @@
 namespace smiless {
 
 KernelLabels::KernelLabels(const Network &net)
-    : graph_(net.kernel),
-      slot_(net.kernel.events, -1),
-      ranks_a_(net.functions),
-      ranks_b_(net.functions),
-      modes_(net.functions),
-      by_reduced_(net.kernel.arcs()) {
+    : graph_(net.kernel), slot_(net.kernel.events, -1), by_reduced_(net.kernel.arcs()) {
   // An event is open from when its clock is known until its last arc has a label.
   std::vector<int32_t> last(graph_.events, 0);
   for (int32_t a = 0; a < graph_.arcs(); ++a)
@@ -32,28 +27,16 @@ KernelLabels::KernelLabels(const Network &net)
   closes_offset_.push_back(static_cast<int32_t>(closes_.size()));
 }
 
-bool KernelLabels::precedes(const Cell &cell, size_t depth, const State &a, const State &b) {
-  if (cell.keyed) return a.key < b.key;
-  const auto read = [&](int32_t step, std::vector<int32_t> &ranks) {
-    for (size_t i = depth; i-- > 0; step = steps_[step].parent)
-      cell.expand(graph_.part[arc_[i]], steps_[step].label, ranks, modes_);
-  };
-  std::fill(ranks_a_.begin(), ranks_a_.end(), -1);
-  std::fill(ranks_b_.begin(), ranks_b_.end(), -1);
-  read(a.step, ranks_a_);
-  read(b.step, ranks_b_);
-  return ranks_a_ < ranks_b_;
-}
-
 // Drop states that another one equals or beats at every open clock and in (cost, ranks).
-void KernelLabels::thin_out(const Cell &cell, size_t depth) {
+void KernelLabels::thin_out() {
   // A bounded look at the cheapest survivors catches nearly all; what it misses only costs time.
   constexpr size_t looks = 48;
   sequence_.resize(now_.size());
   std::iota(sequence_.begin(), sequence_.end(), 0);
-  for (size_t s = 0; s < now_.size(); ++s)
-    now_[s].clock = std::accumulate(clocks_.begin() + static_cast<int64_t>(s) * width_,
-                                    clocks_.begin() + static_cast<int64_t>(s + 1) * width_, Time{0});
+  for (size_t s = 0; s < now_.size(); ++s) {
+    now_[s].clock = 0;  // a key to sort by: the clocks as they are might not add up within an int64
+    for (int32_t w = 0; w < width_; ++w) now_[s].clock += clocks_[s * width_ + w] >> 12;
+  }
   std::sort(sequence_.begin(), sequence_.end(), [&](int32_t a, int32_t b) {
     if (now_[a].cost != now_[b].cost) return now_[a].cost < now_[b].cost;
     return now_[a].clock != now_[b].clock ? now_[a].clock < now_[b].clock : a < b;
@@ -67,34 +50,34 @@ void KernelLabels::thin_out(const Cell &cell, size_t depth) {
       const Time *other = &clocks_[k * width_];
       beaten = true;
       for (int32_t w = 0; w < width_ && beaten; ++w) beaten = other[w] <= mine[w];
-      if (beaten && now_[k].cost == now_[s].cost) beaten = !precedes(cell, depth, now_[s], now_[k]);
+      if (beaten && now_[k].cost == now_[s].cost) beaten = !(now_[s].key < now_[k].key);
     }
     if (!beaten) kept_.push_back(s);
   }
   std::sort(kept_.begin(), kept_.end());
-  keep_rows();
+  keep_rows(now_, clocks_);
   for (State &state : now_) state.clock = 0;
 }
 
 // Keep the states of least reduced cost.
-void KernelLabels::cut(size_t most) {
-  kept_.resize(now_.size());
+void KernelLabels::cut(std::vector<State> &rows, std::vector<Time> &clocks, size_t most) {
+  kept_.resize(rows.size());
   std::iota(kept_.begin(), kept_.end(), 0);
   std::nth_element(kept_.begin(), kept_.begin() + static_cast<int64_t>(most), kept_.end(), [&](int32_t a, int32_t b) {
-    return now_[a].reduced != now_[b].reduced ? now_[a].reduced < now_[b].reduced : a < b;
+    return rows[a].reduced != rows[b].reduced ? rows[a].reduced < rows[b].reduced : a < b;
   });
   kept_.resize(most);
   std::sort(kept_.begin(), kept_.end());
-  keep_rows();
+  keep_rows(rows, clocks);
 }
 
-void KernelLabels::keep_rows() {
+void KernelLabels::keep_rows(std::vector<State> &rows, std::vector<Time> &clocks) {
   for (size_t i = 0; i < kept_.size(); ++i) {
-    now_[i] = now_[kept_[i]];
-    std::copy_n(clocks_.begin() + kept_[i] * width_, width_, clocks_.begin() + static_cast<int64_t>(i) * width_);
+    rows[i] = rows[kept_[i]];
+    std::copy_n(clocks.begin() + kept_[i] * width_, width_, clocks.begin() + static_cast<int64_t>(i) * width_);
   }
-  now_.resize(kept_.size());
-  clocks_.resize(kept_.size() * width_);
+  rows.resize(kept_.size());
+  clocks.resize(kept_.size() * width_);
 }
 
 KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, double limit, size_t most,
@@ -144,9 +127,10 @@ KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, do
                               clocks_.begin() + static_cast<int64_t>(s + 1) * width_);
         }
         if (control.labeled(seen)) return Result::ended;
+        if (next_.size() > 64 * most + 65536) cut(next_, next_clocks_, 8 * most), crowded = true;
       }
       now_.swap(next_), clocks_.swap(next_clocks_);
-      if (now_.size() > 8 * most) cut(8 * most), crowded = true;
+      if (now_.size() > 8 * most) cut(now_, clocks_, 8 * most), crowded = true;
     }
     const Time finish = e == Graph::source ? 0 : cell.price[graph_.part[graph_.in_arc[graph_.in_offset[e]]]].finish;
     for (size_t s = 0; s < now_.size(); ++s) {
@@ -157,23 +141,23 @@ KernelLabels::Result KernelLabels::search(Cell &cell, const Windows &windows, do
       if (e == Graph::sink) clocks_[s * width_ + slot_[e]] = 0;
       state.clock = 0, state.pull = 0;
     }
-    thin_out(cell, depth);
-    if (now_.size() > most) cut(most), crowded = true;
+    thin_out();
+    if (now_.size() > most) cut(now_, clocks_, most), crowded = true;
   }
   best.reset();
   const Result result = crowded ? Result::crowded : Result::complete;
   if (now_.empty()) return result;
   size_t top = 0;
   for (size_t s = 1; s < now_.size(); ++s)
-    if (now_[s].cost < now_[top].cost || (now_[s].cost == now_[top].cost && precedes(cell, depth, now_[s], now_[top])))
-      top = s;
+    if (now_[s].cost < now_[top].cost || (now_[s].cost == now_[top].cost && now_[s].key < now_[top].key)) top = s;
   best = KernelPlan{now_[top].cost, std::vector<int32_t>(graph_.arcs())};
   int32_t step = now_[top].step;
   for (size_t i = depth; i-- > 0; step = steps_[step].parent) best->label[arc_[i]] = steps_[step].label;
   return result;
 }
 
-void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time horizon, std::vector<int32_t> &choice) {
+void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time horizon, std::vector<int32_t> &choice,
+                   Control &control) {
   std::vector<Time> early(graph.events), late(graph.events);
   for (;;) {
     std::fill(early.begin(), early.end(), 0);
@@ -203,6 +187,7 @@ void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time h
     }
     if (arc < 0) return;
     choice[arc] = label;
+    if (control.passed(4 * graph.arcs())) return;
   }
 }
 

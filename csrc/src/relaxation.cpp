@@ -30,7 +30,7 @@ void Relaxation::finish_hull(Hull &hull) {
     const Point &a = hull.points[k], &b = hull.points[k + 1];
     const double slope = static_cast<double>(a.cost - b.cost) / static_cast<double>(b.duration - a.duration) / unit_;
     // Rounded and capped slopes only cost the bound some sharpness; they must not rise.
-    int64_t rounded = slope < static_cast<double>(steepest) ? std::llround(slope) : steepest;
+    int64_t rounded = slope < static_cast<double>(steepest) ? std::max<int64_t>(std::llround(slope), 0) : steepest;
     if (!hull.slopes.empty()) rounded = std::min(rounded, hull.slopes.back());
     hull.slopes.push_back(rounded);
   }

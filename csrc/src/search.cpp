@@ -56,13 +56,14 @@ void Search::set_modes(const int64_t *offsets, const double *release, const doub
     total += most;
   }
   if (total * 1e9 > most_nanoseconds) throw std::invalid_argument("durations add up to more than 73 years");
-  offsets_.assign(offsets, offsets + n + 1);
+  offsets_.clear();  // nothing is set until all is: memory may run out half-way
+  std::vector<int64_t> starts(offsets, offsets + n + 1);
   release_.assign(release, release + offsets[n]);
   latency_.assign(latency, latency + offsets[n]);
   longest_ = 0;
-  cell_.keyed = n <= 16;
+  keyed_ = n <= 16;
   for (int32_t v = 0; v < n; ++v) {
-    cell_.keyed = cell_.keyed && offsets[v + 1] - offsets[v] <= 256;
+    keyed_ = keyed_ && offsets[v + 1] - offsets[v] <= 256;
     auto &list = modes_[v];
     list.clear();
     Time most = 0;
@@ -78,11 +79,12 @@ void Search::set_modes(const int64_t *offsets, const double *release, const doub
     for (size_t k = 0; k < list.size(); ++k) list[k].rank = static_cast<int32_t>(k);
     longest_ += most;
   }
+  offsets_.swap(starts);
 }
 
 // Labels of the functions: the modes on offer at a cost up to `ceiling` that no other mode equals or beats.
 void Search::load_labels(const double *cost, double ceiling) {
-  const auto key = [&](int32_t v, int32_t rank) { return cell_.keyed ? Key(rank) << 8 * (15 - v) : Key(0); };
+  const auto key = [&](int32_t v, int32_t rank) { return keyed_ ? Key(rank) << 8 * (15 - v) : Key(0); };
   cell_.grain = 0;
   for (int32_t v = 0; v < net_.functions; ++v) {
     Labels &list = cell_.labels[arc_of_[v]];
@@ -95,7 +97,10 @@ void Search::load_labels(const double *cost, double ceiling) {
       bool beaten = false;
       for (size_t k = list.size(); k-- > 0 && !beaten;)
         beaten = list[k].not_before <= m.not_before && list[k].cost <= scaled;
-      if (!beaten) list.push_back({m.latency, m.not_before, scaled, 0.0, m.index, m.rank, key(v, m.rank)});
+      if (beaten) continue;
+      // An earlier one that is as long and waits as long was dearer.
+      if (!list.empty() && list.back().duration == m.latency && list.back().not_before == m.not_before) list.pop_back();
+      list.push_back({m.latency, m.not_before, scaled, 0.0, m.index, -1, key(v, m.rank)});
     }
     for (const Label &l : list) cell_.grain = std::gcd(cell_.grain, l.cost - list.front().cost);
   }
@@ -155,37 +160,34 @@ bool Search::adopt(Money cost, std::vector<int32_t> &&plan, bool ties) {
 }
 
 std::vector<int32_t> Search::read_kernel_plan(const KernelPlan &plan) {
-  std::vector<int32_t> modes(net_.functions), ranks(net_.functions);
-  for (int32_t a = 0; a < net_.kernel.arcs(); ++a) cell_.expand(net_.kernel.part[a], plan.label[a], ranks, modes);
+  std::vector<int32_t> modes(net_.functions);
+  for (int32_t a = 0; a < net_.kernel.arcs(); ++a) cell_.expand(net_.kernel.part[a], plan.label[a], modes);
   return modes;
 }
 
 // Round the relaxation down to labels that fit their windows, then spend what slack is left.
-void Search::round_down() {
+void Search::round_down(Control &control) {
   const Graph &g = net_.network;
   std::vector<int32_t> choice(g.arcs());
-  const auto fill = [&](bool within_windows) {
-    for (int32_t a = 0; a < g.arcs(); ++a) {
+  // In the order of events, the cheapest label that ends by the relaxation's time, else the one that ends first: the
+  // shortest one always meets the latest time of the head.
+  std::vector<Time> clock(g.events, 0);
+  for (int32_t e : g.order) {
+    for (int32_t k = g.in_offset[e]; k < g.in_offset[e + 1]; ++k) {
+      const int32_t a = g.in_arc[k];
       const Labels &list = cell_.labels[a];
-      const Time start = within_windows ? relaxation_.time[g.tail[a]] : cell_.windows.earliest[g.tail[a]];
-      const Time end = within_windows ? relaxation_.time[g.head[a]] : INT64_MAX;
-      int32_t best = -1;
-      for (int32_t i = 0; i < static_cast<int32_t>(list.size()); ++i) {
-        if (within_windows) {
-          if (start + list[i].duration > end || list[i].not_before > end) continue;
-          if (best < 0 || list[i].cost < list[best].cost) best = i;
-        } else {
-          const auto finish = [&](const Label &l) { return std::max(start + l.duration, l.not_before); };
-          if (best < 0 || finish(list[i]) < finish(list[best])) best = i;
-        }
+      const Time start = clock[g.tail[a]], aim = relaxation_.time[e];
+      const auto end = [&](int32_t i) { return std::max(start + list[i].duration, list[i].not_before); };
+      int32_t best = 0;
+      for (int32_t i = 1; i < static_cast<int32_t>(list.size()); ++i) {
+        const bool fits = end(i) <= aim, best_fits = end(best) <= aim;
+        if (fits ? !best_fits || list[i].cost < list[best].cost : !best_fits && end(i) < end(best)) best = i;
       }
-      if (best < 0) return false;
       choice[a] = best;
+      clock[e] = std::max(clock[e], end(best));
     }
-    return true;
-  };
-  if (!fill(true)) fill(false);  // releases that do not fit: start from the fastest plan
-  reclaim_slack(g, cell_.labels, cell_.horizon, choice);
+  }
+  reclaim_slack(g, cell_.labels, cell_.horizon, choice, control);
   Money total = 0;
   std::vector<int32_t> plan(net_.functions);
   for (int32_t a = 0; a < g.arcs(); ++a) {
@@ -238,7 +240,8 @@ bool Search::price_releases(double unit, Control &control) {
       const double price = static_cast<double>(worth[a]) * unit;
       if (worth[a] > 0)
         relaxation_.set_curve(a, cell_.labels[a], [&](const Label &l) {
-          return l.cost + std::llround(price * static_cast<double>(l.not_before - cell_.windows.earliest[g.head[a]]));
+          const double wait = static_cast<double>(l.not_before - cell_.windows.earliest[g.head[a]]);
+          return l.cost + std::llround(std::min(price * wait, 0x1p60));
         });
     }
     complete = relaxation_.solve(control);
@@ -280,9 +283,7 @@ bool Search::search_parts(double unit, Control &control) {
       const Labels &list = labels[root];
       int32_t top = 0;
       for (int32_t i = 1; i < static_cast<int32_t>(list.size()); ++i)
-        if (list[i].cost < list[top].cost ||
-            (list[i].cost == list[top].cost && cell_.precedes(root, list[i], list[top])))
-          top = i;
+        if (list[i].cost < list[top].cost || (list[i].cost == list[top].cost && list[i].key < list[top].key)) top = i;
       found = KernelPlan{list[top].cost, {top}};
     } else if (!empty) {
       Windows &w = kernel_windows_;
@@ -340,7 +341,7 @@ smiless_result Search::solve(const double *cost, double sla, Control &control, i
     Labels &list = cell_.labels[arc_of_[v]];
     list.clear();
     for (const Mode &m : modes_[v])
-      if (cost[offsets_[v] + m.index] < infinity) list.push_back({m.latency, m.not_before, 0, 0, m.index, m.rank, 0});
+      if (cost[offsets_[v] + m.index] < infinity) list.push_back({m.latency, m.not_before, 0, 0, m.index, -1, 0});
     if (list.empty()) {
       std::fill(choice, choice + n, -1);
       result.outcome = SMILESS_INFEASIBLE;
@@ -359,9 +360,14 @@ smiless_result Search::solve(const double *cost, double sla, Control &control, i
 
   bool proved = false;
   double ceiling = plan_cost(cost, plan_);
-  // Costs become integers of 50 bits, relative to a plan at hand. If the search finds a far cheaper one, they
-  // are scaled anew, so that the resolution is always relative to the answer.
-  for (int round = 0; round < 8; ++round) {
+  if (!std::isfinite(ceiling)) throw std::invalid_argument("costs add up to more than a double holds");
+  // Costs become integers of 50 bits, relative to a plan at hand. Where the search finds a far cheaper one, they are
+  // scaled anew: the resolution is always relative to the answer. Every round gains nine bits at least.
+  const auto coarse = [&] {
+    const double now = plan_cost(cost, plan_);
+    return incumbent_ < (Money{1} << 40) && now > 0 && now < ceiling / 2;
+  };
+  for (;;) {
     if (ceiling == 0) {  // nothing is cheaper than free; ties still have an order
       exponent_ = 0;
     } else {
@@ -383,15 +389,17 @@ smiless_result Search::solve(const double *cost, double sla, Control &control, i
     const bool relaxed = relaxation_.solve(control);
     const bool priced = price_releases(unit, control);  // sets prices in any case
     proved_ = std::max(cell_.bound - cell_.margin, 0.0);
-    round_down();
+    round_down(control);
     if (!relaxed || !priced) break;
-    if (incumbent_ < (Money{1} << 40) && ceiling > 0 && incumbent_ > 0 && round < 7) {
-      ceiling = plan_cost(cost, plan_);
-      continue;
+    if (!coarse()) {
+      cell_.drop_above(static_cast<double>(incumbent_) - cell_.bound + cell_.margin);
+      proved = search_parts(unit, control);
+      // Costs lie a grain apart: a gap below that is none, though equal costs may not all have been looked at.
+      proved = proved || static_cast<double>(incumbent_) - proved_ < static_cast<double>(cell_.grain);
+      if (!proved || !coarse()) break;
+      proved = false;
     }
-    cell_.drop_above(static_cast<double>(incumbent_) - cell_.bound + cell_.margin);
-    proved = search_parts(unit, control);
-    break;
+    ceiling = plan_cost(cost, plan_);
   }
   finish(proved ? SMILESS_OPTIMAL : control.end() == Control::End::stopped ? SMILESS_STOPPED : SMILESS_FEASIBLE);
   result.bound = proved ? result.cost : std::min(result.cost, std::ldexp(proved_, -exponent_));

@@ -20,8 +20,8 @@ struct Label {
   Time not_before;
   Money cost;
   double reduced;       // how much more than the bound a plan costs at least if it uses this label
-  int32_t left, right;  // labels of the joined parts; of a function: its mode and that mode's rank
-  Key key;              // the ranks of all its functions, or 0 where they do not fit
+  int32_t left, right;  // labels of the joined parts; of a function, left is its mode
+  Key key;              // the ranks of all its functions; 0 where they do not fit, and ties are settled by order
 };
 using Labels = std::vector<Label>;
 
@@ -50,10 +50,9 @@ struct Cell {
     Time window = 0, finish = 0;
   };
   std::vector<Price> price;
-  Money grain = 1;     // all plans' costs differ by multiples of this
-  bool keyed = false;  // the ranks fit into keys
-  double bound = 0;    // sum of the bases: no plan that meets the horizon costs less
-  double margin = 0;   // rounding error of any reduced cost below
+  Money grain = 1;    // all plans' costs differ by multiples of this
+  double bound = 0;   // sum of the bases: no plan that meets the horizon costs less
+  double margin = 0;  // rounding error of any reduced cost below
 
   double reduced(int32_t part, const Label &label) const {
     const Price &p = price[part];
@@ -65,21 +64,17 @@ struct Cell {
   // Keep labels of functions and dummies whose reduced cost is at most `limit`.
   void drop_above(double limit);
 
-  // The ranks of the modes that a label stands for, at its part's functions.
-  void expand(int32_t part, int32_t label, std::vector<int32_t> &ranks, std::vector<int32_t> &modes) const;
-  // Whether a has lexicographically smaller ranks than b; both are of the part.
-  bool precedes(int32_t part, const Label &a, const Label &b);
+  // The modes that a label stands for, at its part's functions.
+  void expand(int32_t part, int32_t label, std::vector<int32_t> &modes) const;
   // Make the labels of part `p` from those of its pieces, keeping reduced costs up to `limit`.
   // False when control ended the work.
   bool join(int32_t p, double limit, Control &control);
 
  private:
-  std::vector<int32_t> ranks_a_, ranks_b_, scratch_;
   Labels pairs_;
   std::vector<int32_t> by_reduced_;
   std::vector<int32_t> stairs_;
-  void expand(int32_t part, const Label &label, std::vector<int32_t> &ranks, std::vector<int32_t> &modes) const;
-  void keep_undominated(int32_t part, Labels &out);
+  void keep_undominated(Labels &out);
 };
 
 }  // namespace smiless

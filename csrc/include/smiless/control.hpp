@@ -33,6 +33,8 @@ class Control {
     return done.labels > budget_.labels ? over() : poll(count);
   }
   bool opened(int64_t size) { return ++done.nodes > budget_.nodes ? over() : poll(32 * size); }
+  // Work that no budget counts.
+  bool passed(int64_t size) { return poll(size); }
   End end() const { return end_; }
 
  private:

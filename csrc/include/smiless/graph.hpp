@@ -24,9 +24,8 @@ struct Graph {
 struct Part {
   enum class Kind : uint8_t { function, dummy, series, parallel };
   Kind kind;
-  int32_t left, right;             // parts joined; for a function, left is its index
-  int32_t tail, head;              // events
-  std::vector<int32_t> functions;  // ascending
+  int32_t left, right;  // parts joined; for a function, left is its index
+  int32_t tail, head;   // events
 };
 
 // The activity-on-arc network of an application: functions are arcs, precedence is shared events, with as few

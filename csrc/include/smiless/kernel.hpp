@@ -48,13 +48,12 @@ class KernelLabels {
   std::vector<State> now_, next_;
   std::vector<Time> clocks_, next_clocks_;
   std::vector<Step> steps_;
-  std::vector<int32_t> sequence_, kept_, ranks_a_, ranks_b_, modes_;
+  std::vector<int32_t> sequence_, kept_;
   std::vector<std::vector<int32_t>> by_reduced_;
 
-  bool precedes(const Cell &cell, size_t depth, const State &a, const State &b);
-  void thin_out(const Cell &cell, size_t depth);
-  void cut(size_t most);
-  void keep_rows();
+  void thin_out();
+  void cut(std::vector<State> &rows, std::vector<Time> &clocks, size_t most);
+  void keep_rows(std::vector<State> &rows, std::vector<Time> &clocks);
 };
 
 // Best first branch and bound on sets of labels, with the relaxation warm started at every node.
@@ -93,7 +92,8 @@ class Branch {
 };
 
 // Spend the slack of a plan: while some arc can change to a cheaper label within the windows that the others leave
-// it, change the one that saves most.
-void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time horizon, std::vector<int32_t> &choice);
+// it, change the one that saves most. Ended early, it leaves a plan all the same.
+void reclaim_slack(const Graph &graph, const std::vector<Labels> &labels, Time horizon, std::vector<int32_t> &choice,
+                   Control &control);
 
 }  // namespace smiless

@@ -47,6 +47,7 @@ class Search {
   Branch branch_;
   Windows kernel_windows_;
 
+  bool keyed_ = false;         // the ranks of all functions fit into a key
   int exponent_ = 0;           // integer cost = cost * 2^exponent
   std::vector<int32_t> plan_;  // the incumbent: per function, a mode
   Money incumbent_ = 0;
@@ -54,7 +55,7 @@ class Search {
 
   void load_labels(const double *cost, double ceiling);
   bool price_releases(double unit, Control &control);
-  void round_down();
+  void round_down(Control &control);
   bool search_parts(double unit, Control &control);
   bool adopt(Money cost, std::vector<int32_t> &&plan, bool ties);
   void fastest_plan(const double *cost, std::vector<int32_t> &plan) const;

@@ -73,15 +73,16 @@ SMILESS_API smiless_status smiless_search_set_modes(smiless_search *search, cons
                                                     const double *release, const double *latency);
 
 /* How many partial plans may stand side by side where series and parallel joins do not reduce the application any
- * further, before branch and bound takes over; 0 leaves all of it to branch and bound. The answer is the same, the
- * work is not. */
+ * further, before branch and bound takes over; 0 leaves all of it to branch and bound. The cost of the
+ * answer is the same, the work is not. */
 SMILESS_API smiless_status smiless_search_set_width(smiless_search *search, int64_t width);
 
 /* Choose one mode per function, of least summed cost, such that the longest path takes at most `sla` seconds.
  * cost[i] is that of mode i in dollars per invocation; +inf leaves the mode out. `budget` may be NULL, as may
  * any of its fields be <= 0 (no limit); so may `stop`; time_limit <= 0 is none. choice[v] receives an index
  * within the modes of v. Equal costs are settled by the lexicographically least vector of ranks, a mode's
- * rank being its place in its function by (latency, release, index). */
+ * rank being its place in its function by (latency, release, index); with more than 16 functions or 256 modes of one,
+ * and where branch and bound finishes the search, by the order of the search, which repeats. */
 SMILESS_API smiless_status smiless_search_solve(smiless_search *search, const double *cost, double sla,
                                                 const smiless_work *budget, double time_limit, smiless_stop stop,
                                                 void *context, int32_t *choice, smiless_result *result);

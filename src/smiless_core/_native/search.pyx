@@ -60,6 +60,7 @@ cdef class Search:
     cdef smiless_search *_search
     cdef int32_t _functions
     cdef int64_t _modes
+    cdef bint _busy
 
     def __init__(self, int32_t functions, const int32_t[:, ::1] edges not None):
         cdef Py_ssize_t count = edges.shape[0]
@@ -116,7 +117,6 @@ cdef class Search:
         release, latency : float64 array, shape (offsets[n],)
             Seconds.
         """
-        cdef smiless_status status
         if self._search == NULL:
             raise ValueError("nothing has been compiled")
         if offsets.shape[0] != self._functions + 1:
@@ -130,10 +130,10 @@ cdef class Search:
         for v in range(self._functions):
             if offsets[v] < 0 or offsets[v] > offsets[v + 1]:
                 raise ValueError(f"offsets[{v + 1}] must be >= offsets[{v}]")
+        if self._busy:
+            raise RuntimeError("this search is in use: every thread needs one of its own")
         self._modes = 0
-        with nogil:
-            status = smiless_search_set_modes(self._search, &offsets[0], &release[0], &latency[0])
-        self._check(status)
+        self._check(smiless_search_set_modes(self._search, &offsets[0], &release[0], &latency[0]))
         self._modes = modes
 
     def set_width(self, int64_t width):
@@ -180,10 +180,15 @@ cdef class Search:
         budget.augmentations, budget.labels, budget.nodes = augmentations, labels, nodes
         array = np.empty(self._functions, np.int32)
         cdef int32_t[::1] choice = array
+        # Read and set under the GIL: a second thread, or a signal handler, must not enter the same search.
+        if self._busy:
+            raise RuntimeError("this search is in use: every thread needs one of its own")
+        self._busy = True
         with nogil:
             status = smiless_search_solve(
                 self._search, &cost[0], sla, &budget, time_limit, _interrupted, NULL, &choice[0], &result
             )
+        self._busy = False
         _raise_pending()
         self._check(status)
         return (

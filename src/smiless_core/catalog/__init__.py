@@ -1,13 +1,12 @@
 """Built-in profiles, applications and prices: the published figures of SMIless (see `CITATION`).
 
 The profiles are fits of the constrained model to the published latencies; ``profiles.yaml`` carries the error
-of each. Everything is read once, on first use, and read-only.
+of each. Everything is read once, on first use; each call returns a mapping of its own.
 """
 
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from types import MappingProxyType
 from typing import cast
 
 from smiless_core.errors import InvalidInputError
@@ -26,15 +25,15 @@ CITATION = (
 _APPLICATIONS = ("voice-assistant", "amber-alert", "image-query")
 
 
-def profiles() -> Mapping[str, Profile]:
+def profiles() -> dict[str, Profile]:
     """Return the profiles of the published functions.
 
     Returns
     -------
-    mapping of str to Profile
-        By name, in alphabetical order; read-only.
+    dict of str to Profile
+        By name, in alphabetical order.
     """
-    return _profile_file()[0]
+    return dict(_profile_file()[0])
 
 
 def prices() -> Prices:
@@ -48,20 +47,15 @@ def prices() -> Prices:
     return _profile_file()[1]
 
 
-@cache
-def applications() -> Mapping[str, Application]:
+def applications() -> dict[str, Application]:
     """Return the three applications of the published evaluation, with its tightest SLA, 2 s.
 
     Returns
     -------
-    mapping of str to Application
-        By name, in the order of the evaluation; read-only.
+    dict of str to Application
+        By name, in the order of the evaluation.
     """
-    found = {}
-    for name in _APPLICATIONS:
-        file = f"{name}.yaml"
-        found[name] = decode_application(_data(file), "yaml", file=file)
-    return MappingProxyType(found)
+    return {name: _application(name) for name in _APPLICATIONS}
 
 
 def application(name: str) -> Application:
@@ -89,9 +83,15 @@ def application(name: str) -> Application:
 
 
 @cache
+def _application(name: str) -> Application:
+    file = f"{name}.yaml"
+    return decode_application(_data(file), "yaml", file=file)
+
+
+@cache
 def _profile_file() -> tuple[Mapping[str, Profile], Prices]:
     profiles, prices = decode_profile_file(_data("profiles.yaml"), "yaml", file="profiles.yaml")
-    return MappingProxyType(profiles), cast(Prices, prices)  # this file carries prices
+    return profiles, cast(Prices, prices)  # this file carries prices
 
 
 def _data(file: str) -> bytes:

@@ -50,9 +50,9 @@ def fit(
         float,
         typer.Option(
             metavar="EXPONENT",
-            help="Errors at a batch of b count b ** -EXPONENT: with 4 the fit is best for single requests.",
+            help="Errors at a batch of b count b ** -EXPONENT: above 0 the fit is best for single requests.",
         ),
-    ] = 0.0,
+    ] = 4.0,
     as_json: AsJson = False,
 ) -> int:
     """Fit profiles to measured latencies and cold starts.

@@ -28,6 +28,11 @@ __all__ = ["Fit", "HardwareFit", "NextMeasurement", "fit_profile", "fit_profiles
 _SIZES = {Hardware.CPU: (1.0, 2.0, 4.0, 8.0, 16.0), Hardware.GPU: tuple(tenth / 10 for tenth in range(1, 11))}
 _BATCHES = (1, 2, 4, 8, 16)
 
+# Plans for requests that come one at a time use batch 1: an error there matters most.
+BATCH_WEIGHT = 4.0
+# Predictions that are faster than measured by more than this are pointed out: plans would rely on them.
+_TOO_FAST = 0.05
+
 _AT_ZERO = {
     "alpha": "latency rises with the size",
     "beta": "a further request adds less time than a larger size saves",
@@ -118,7 +123,9 @@ class Fit(Noun, frozen=True):
         return "\n".join(lines)
 
 
-def fit_profile(measurements: Iterable[Measurement], *, name: str | None = None, batch_weight: float = 0.0) -> Fit:
+def fit_profile(
+    measurements: Iterable[Measurement], *, name: str | None = None, batch_weight: float = BATCH_WEIGHT
+) -> Fit:
     """Fit the profile of one function.
 
     For each kind of hardware, ``latency = batch * (alpha / size + beta) + gamma`` is fitted to the measured
@@ -134,8 +141,8 @@ def fit_profile(measurements: Iterable[Measurement], *, name: str | None = None,
     name : str, optional
         The name of the profile; the function's unless given.
     batch_weight : float, optional
-        The error at a batch of b counts ``b ** -batch_weight``: above 0, the fit is best where requests come
-        one at a time, and larger batches get what the model has left. All count the same by default.
+        The error at a batch of b counts ``b ** -batch_weight``: above 0, the fit is best where requests come one at a
+        time, and larger batches get what the model has left. With 0 all count the same.
 
     Returns
     -------
@@ -168,7 +175,7 @@ def fit_profile(measurements: Iterable[Measurement], *, name: str | None = None,
     return _fit(functions[0] if name is None else name, items, weight)
 
 
-def fit_profiles(measurements: Iterable[Measurement], *, batch_weight: float = 0.0) -> dict[str, Fit]:
+def fit_profiles(measurements: Iterable[Measurement], *, batch_weight: float = BATCH_WEIGHT) -> dict[str, Fit]:
     """Fit the profile of every function that was measured.
 
     Parameters
@@ -244,6 +251,10 @@ def _fit_hardware(
     parameters = surface.fit(rows, _design(_grid(kept)), weight=weight)
     errors = np.abs(rows @ parameters - 1.0)
     notes += _remarks(rows, parameters, kept)
+    fastest = int(np.argmin(rows @ parameters))
+    if float(rows[fastest] @ parameters) < 1 - _TOO_FAST:
+        place = Configuration(hardware, *kept[fastest])
+        notes.append(f"at {place} it predicts {1 - float(rows[fastest] @ parameters):.0%} less than was measured")
     for size, batch in sorted(set(places) - set(kept)):
         place = Configuration(hardware, size, batch)
         notes.append(f"every latency at {place} was set aside: measure it again before relying on it")

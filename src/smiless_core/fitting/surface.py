@@ -26,7 +26,7 @@ _CONDITION = 100.0
 # bend away from the model by that much.  Beyond it, an outlier is more than 3.5 standard deviations away.
 _TOLERANCE = math.log(1.1)
 _DEVIATIONS = 3.5
-_GROSS = 0.2
+_GROSS = 0.2  # relative error beyond which a measurement is as wrong as it can be
 _MOST_TRIALS, _FINALISTS = 2000, 50
 _MOST_REFITS = 20  # sets of equal size could take turns for ever
 
@@ -95,9 +95,10 @@ def outliers(rows: Floats, cells: NDArray[np.int64], grid: Floats) -> NDArray[np
     model cannot follow keeps all its measurements and shows an error instead.  Surfaces through as many
     cells as there are identifiable parameters are tried (all of them, or a seeded sample); their scatter
     gives a robust standard deviation (least median of squares, Rousseeuw 1984).  Those with which the most
-    measurements agree, give or take a tenth, are refitted to them until they settle, and the one wins whose
-    measurements make the best constrained fit to *all*, an error counting as 20 % at most: a
-    surface free of signs can bend to a few outliers in a corner, the constrained one cannot.
+    measurements agree, give or take a tenth, are refitted to them until they settle.  Where one of them agrees
+    with all there is no outlier.  Otherwise the one wins whose measurements make the best constrained fit, an
+    error, and each measurement set aside, counting as 20 % at most: a surface free of signs can bend to a few
+    outliers in a corner, the constrained one cannot.
 
     More than half of the measurements agree by construction, and at most half of those beyond the number of
     parameters are outliers: with more, the others could be the wrong ones.
@@ -133,7 +134,11 @@ def outliers(rows: Floats, cells: NDArray[np.int64], grid: Floats) -> NDArray[np
     least = max(votes.max() - n // 10, middle + 1)
     finalists = agree[np.argsort(-votes, kind="stable")][: int((votes >= least).sum())]
     distinct = {members.tobytes(): members for members in finalists}
-    settled = [_settle(rows, members, rank) for members in itertools.islice(distinct.values(), _FINALISTS)]
+    settled = [
+        _settle(rows, members, rank, widest=tolerance) for members in itertools.islice(distinct.values(), _FINALISTS)
+    ]
+    if any(members.all() for members in settled):
+        return np.zeros(n, dtype=np.bool_)
     gross = max(_GROSS, math.expm1(tolerance))
 
     def loss(members: NDArray[np.bool_]) -> float:
@@ -173,12 +178,12 @@ def least_certain(rows: Floats, candidates: Floats) -> int:
     return int(np.argmax(variance >= variance.max() * (1 - 1e-6)))
 
 
-def _settle(rows: Floats, members: NDArray[np.bool_], rank: int) -> NDArray[np.bool_]:
-    """Refit the free surface to those that agree with it until they stay the same."""
+def _settle(rows: Floats, members: NDArray[np.bool_], rank: int, *, widest: float) -> NDArray[np.bool_]:
+    """Refit the free surface to those that agree with it, within `widest` at most, until they stay the same."""
     for _ in range(_MOST_REFITS):
         apart = _apart(rows @ free_fit(rows[members]))
         deviation = math.sqrt(float(np.sum(apart[members] ** 2)) / (int(members.sum()) - rank))
-        again = apart <= max(_TOLERANCE, _DEVIATIONS * deviation)
+        again = apart <= min(widest, max(_TOLERANCE, _DEVIATIONS * deviation))
         if 2 * again.sum() < len(rows) + rank or np.array_equal(again, members):
             break
         members = again
