@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import oracles
 from problems import Question, chain, diamond, hardware_profile, problems, questions
+from smiless_core import catalog
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InvalidInputError, SolverError
 from smiless_core.model import Application, Function, Limits, Prices, Problem, Profile
@@ -336,3 +337,28 @@ def test_slack_is_how_much_one_latency_can_grow(drawn):
         latency = table.latency[rows].copy()
         latency[v] += planned.slack
         assert oracles.longest_path(edges, table.release[rows], latency) == pytest.approx(sla, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"budget": 3}, "budget: expected Work"),
+        ({"budget": (1, 2, 3)}, "budget: expected Work"),
+        ({"time_limit": -1.0}, "time_limit: .*-1"),
+        ({"time_limit": 0.0}, "time_limit: .*0"),
+        ({"time_limit": math.nan}, "time_limit: .*nan"),
+        ({"arrivals": 10.0}, "arrivals: expected Arrivals"),
+        ({"arrivals": Arrivals.exponential(10.0)}, r"arrivals: .*fixed interval.*Arrivals.every\(arrivals.mean\)"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, line):
+    problem = Problem(catalog.application("image-query"), catalog.profiles(), catalog.prices())
+    given = {"arrivals": Arrivals.every(10.0)} | arguments
+    with pytest.raises(InvalidInputError, match=line):
+        CompiledProblem(problem).solve(given.pop("arrivals"), **given)
+
+
+@pytest.mark.parametrize("wrong", [3, None, "image-query"])
+def test_only_a_problem_is_compiled(wrong):
+    with pytest.raises(InvalidInputError, match="problem: expected a Problem"):
+        CompiledProblem(wrong)

@@ -29,7 +29,14 @@ from smiless_core.cli.options import (
     seconds,
     whole_number_from,
 )
-from smiless_core.cli.printing import no_frontier, price_note, print_result, trace_note
+from smiless_core.cli.printing import (
+    STEADY,
+    no_frontier,
+    price_note,
+    print_result,
+    trace_note,
+    variation,
+)
 from smiless_core.errors import InfeasibleError, InvalidInputError
 from smiless_core.model import Application, Problem
 from smiless_core.solver.formatting import fitting_width, wrapped
@@ -79,13 +86,16 @@ def plan(
     """
     from smiless_core.solver.solution import solve
 
-    arrivals, note = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
+    arrivals, note, steady = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
     problem, prices = _problem(app, profiles)
 
     def solved() -> tuple[str | dict[str, Any], bool]:
         solution = solve(problem, arrivals, method=method, sla=sla, time_limit=time_limit)
-        page = solution.to_dict() if as_json else "\n".join([str(solution), "", *note, prices])
-        return page, solution.feasible
+        if not as_json:
+            return "\n".join([str(solution), "", *note, prices]), solution.feasible
+        page = solution.to_dict()
+        # Of arrivals that vary, a plan for their mean interval says nothing about the fraction that is served in time.
+        return page if steady else page | {"attainment": None}, solution.feasible
 
     with naming_files(app, profiles):
         page, feasible = _abandonable(solved)
@@ -128,7 +138,7 @@ def frontier(
     """
     from smiless_core.solver.pareto import frontier as all_breakpoints
 
-    arrivals, note = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
+    arrivals, note, _ = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
     problem, prices = _problem(app, profiles)
     try:
         with naming_files(app, profiles), naming_options("max_sla"), _progress_bar() as progress:
@@ -177,22 +187,22 @@ def _application(app: str) -> Application:
     raise InvalidInputError.unknown("file or built-in application", app, built_in)
 
 
-def _arrivals(every: float | None, trace_file: str | None, **trace_options: Any) -> tuple[Arrivals, list[str]]:
-    """Return the arrivals, and a note on them where they come from a trace."""
+def _arrivals(every: float | None, trace_file: str | None, **trace_options: Any) -> tuple[Arrivals, list[str], bool]:
+    """Return the arrivals, a note on them where they come from a trace, and whether they are as regular as planned."""
     given = {name: value for name, value in trace_options.items() if value is not None}
     if trace_file is None:
         for name in given:
             raise InvalidInputError("needs --trace FILE", place=f"--{name}")
         if every is None:
             raise InvalidInputError("say how often invocations come: --every SECONDS or --trace FILE")
-        return Arrivals.every(every), []
+        return Arrivals.every(every), [], True
     if every is not None:
         raise InvalidInputError("give --every or --trace, not both")
     from smiless_core.traces import read_trace
 
     with naming_files(trace_file), naming_options(*given):
         recorded = read_trace(trace_file, **given)
-        return recorded.arrivals(), [trace_note(recorded)]
+        return recorded.arrivals(), [trace_note(recorded)], variation(recorded) < STEADY
 
 
 def _abandonable(work: Callable[[], _Result]) -> _Result:

@@ -58,6 +58,16 @@ def price_note(prices: Prices, *, of_catalog: bool) -> str:
     return wrapped(note, fitting_width(None))
 
 
+# Gaps whose coefficient of variation is below this are as good as equal.
+STEADY = 0.01
+
+
+def variation(trace: Trace) -> float:
+    """Return the coefficient of variation of the gaps of a trace with at least two arrivals."""
+    gaps = trace.inter_arrivals
+    return float(gaps.std() / gaps.mean())
+
+
 def trace_note(trace: Trace) -> str:
     """Say what of a trace is planned for."""
     merged = trace.source.get("merged", 0)
@@ -65,6 +75,12 @@ def trace_note(trace: Trace) -> str:
     placed = f", placed by the rule {trace.placement}" if trace.placement else ""
     mean = f"planned for their mean interval, {seconds(trace.interval)}"
     note = f"Arrivals: {trace.count:,} within {trace.span:,.0f} s{of_whom}{placed}; {mean}."
+    spread = variation(trace)
+    if spread >= STEADY:
+        note += (
+            f" The gaps vary (coefficient of variation {spread:.2g}): the plan meets the SLA for arrivals at that interval,"
+            " and how many of these it serves in time is not known."
+        )
     return wrapped(note, fitting_width(None))
 
 

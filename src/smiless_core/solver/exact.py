@@ -19,10 +19,15 @@ from smiless_core.solver.tables import ModeTable, Search, Status, Work, cost_gap
 def default_budget(functions: int) -> Work:
     """Work after which a search settles for its best plan and its bound: a few seconds, whatever the size.
 
-    An application of a dozen functions never comes near it. An augmentation crosses the whole application, so
-    fewer are allowed where that is large; memory stays below a few hundred megabytes.
+    An application of a dozen functions never comes near it. An augmentation crosses the whole application, and labels
+    are made anew in every pass over it, so fewer of either are allowed where it is large. Memory stays below a few
+    hundred megabytes.
     """
-    return Work(augmentations=20_000 + 30_000_000 // functions, labels=50_000_000, nodes=200_000)
+    return Work(
+        augmentations=20_000 + 30_000_000 // functions,
+        labels=min(10_000_000, 2_000_000_000 // functions),
+        nodes=min(200_000, 20_000_000 // functions),
+    )
 
 
 # The order of smiless_outcome.

@@ -85,6 +85,8 @@ class CompiledProblem:
     """
 
     def __init__(self, problem: Problem) -> None:
+        if not isinstance(problem, Problem):
+            raise InvalidInputError(f"expected a Problem, got {shown(problem)}", place="problem")
         application = problem.application
         self.problem = problem
         functions = [list(_modes(problem, v)) for v in range(len(application.functions))]
@@ -214,6 +216,10 @@ class CompiledProblem:
             If the search fails, or its answer is not what it says.
         """
         table = self.table(arrivals)
+        if budget is not None and not isinstance(budget, Work):
+            raise InvalidInputError(f"expected Work, such as Work(nodes=1000), got {shown(budget)}", place="budget")
+        if time_limit is not None:
+            time_limit = number(time_limit, "time_limit", above=0.0)
         if method == "exact":
             found = self._exact.search(table, sla, budget=budget, time_limit=time_limit)
         elif method == "milp":
