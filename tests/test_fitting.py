@@ -108,6 +108,7 @@ def test_a_quarter_of_gross_outliers_changes_nothing(truth, wrong):
 
 @example(truth=(0.0, 0.0, 1.0), seed=230, spread=0.1)  # a free surface gains votes by bending to outliers
 @example(truth=(1.0, 0.0, 0.0), seed=461, spread=0.1)
+@example(truth=(0.0, 1.0, 1.0), seed=157, spread=0.1)  # a tolerance that may widen ends up accepting all
 @given(truth=parameters, seed=st.integers(0, 2**32 - 1), spread=st.sampled_from([0.01, 0.03, 0.1]))
 def test_outliers_among_noise(truth, seed, spread):
     """A quarter of 60 noisy measurements (three at each place) is off by a factor of 5 to 50."""

@@ -78,8 +78,8 @@ def trace_note(trace: Trace) -> str:
     spread = variation(trace)
     if spread >= STEADY:
         note += (
-            f" The gaps vary (coefficient of variation {spread:.2g}): the plan meets the SLA for arrivals at that interval,"
-            " and how many of these it serves in time is not known."
+            f" The gaps vary (coefficient of variation {spread:.2g}): the plan meets the SLA for arrivals at that"
+            " interval, and how many of these it serves in time is not known."
         )
     return wrapped(note, fitting_width(None))
 
