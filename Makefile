@@ -73,19 +73,21 @@ format: $(VENV)/.installed $(VENV)/.dev
 	$(BIN)/clang-format -i $(CXX_FILES)
 
 SANITIZE := address,undefined
-SANITIZED := build/sanitize
+SANITIZED := $(CURDIR)/build/sanitize
 runtime = $(shell $(CXX) -print-file-name=$(1))
 
 # The kernels twice: called from C, with leaks reported, then from Python, which leaks by design.
 sanitize: $(VENV)/.installed $(VENV)/.dev
 	@echo "==> building the kernels with $(SANITIZE) sanitizers"
+	@rm -rf $(SANITIZED)/lib
 	SMILESS_SANITIZE=$(SANITIZE) $(BIN)/python setup.py --quiet build \
 	    --build-base $(SANITIZED) --build-lib $(SANITIZED)/lib --build-temp $(SANITIZED)/temp
 	$(CC) -std=c11 -g -Wall -Wextra -Wpedantic -Werror -fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
 	    -Icsrc/include tests/native/api.c $(SANITIZED)/temp/libsmiless.a -lstdc++ -lm -o $(SANITIZED)/api
 	ASAN_OPTIONS=detect_leaks=1 $(SANITIZED)/api
 	LD_PRELOAD="$(call runtime,libasan.so) $(call runtime,libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
-	PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED)/lib $(BIN)/python -m pytest -m native $(PYTEST_ARGS)
+	PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED)/lib SMILESS_NATIVE=$(SANITIZED)/lib \
+	    $(BIN)/python -m pytest -m native $(PYTEST_ARGS)
 
 planted-bugs: $(VENV)/.installed $(VENV)/.dev
 	$(BIN)/python tests/planted_bugs.py

@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 import pytest
 
+import smiless_core
+
 README = Path(__file__).parents[1] / "README.md"
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"python", "console", "text", "sh", "yaml", "toml", "json", "csv", "c", "cpp"}
@@ -69,7 +71,13 @@ def run_python(block: Block, namespace: dict[str, object]) -> str:
 
 
 def run_console(block: Block, directory: Path) -> int:
-    environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUTF8": "1"}
+    environment = os.environ | {
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "PYTHONUTF8": "1",
+        "PYTHONPATH": str(Path(smiless_core.__file__).parents[1]),
+    }
     status = commands = 0
     for session in re.split(r"^\$ ", block.body, flags=re.MULTILINE)[1:]:
         command, _, shown = session.partition("\n")

@@ -19,10 +19,13 @@ def test_there_are_native_modules_and_each_has_its_stub():
 
 
 def test_the_stubs_match_the_compiled_modules(tmp_path):
-    source = PACKAGE.parent
-    searched = {} if source.name == "site-packages" else {"MYPYPATH": str(source)}
+    settings = tmp_path / "mypy.ini"
+    settings.write_text("[mypy]\nignore_missing_imports = True\n")
+    source = str(PACKAGE.parent)
+    searched = {} if source.endswith("site-packages") else {"MYPYPATH": source, "PYTHONPATH": source}
+    modules = [f"smiless_core._native.{name}" for name in MODULES]
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", *(f"smiless_core._native.{name}" for name in MODULES)],
+        [sys.executable, "-m", "mypy.stubtest", "--mypy-config-file", settings, *modules],
         cwd=tmp_path,
         env=os.environ | searched,
         capture_output=True,

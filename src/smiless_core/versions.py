@@ -1,6 +1,5 @@
 """What is installed here: the facts that a bug report needs."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 __all__ = ["show_versions", "version_report"]
@@ -49,6 +48,8 @@ def show_versions() -> None:
 
 
 def _installed(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # late: it is slow to import
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -6,7 +6,6 @@ of each. Everything is read once, on first use; each call returns a mapping of i
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import cast
 
 from smiless_core.errors import InvalidInputError
@@ -95,4 +94,6 @@ def _profile_file() -> tuple[Mapping[str, Profile], Prices]:
 
 
 def _data(file: str) -> bytes:
+    from importlib import resources  # late: it is slow to import
+
     return resources.files(__package__).joinpath(file).read_bytes()

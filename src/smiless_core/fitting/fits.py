@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -264,7 +263,7 @@ def _fit_hardware(
         alpha=float(parameters[0]),
         beta=float(parameters[1]),
         gamma=float(parameters[2]),
-        dispatch=statistics.median(dispatch) if dispatch else 0.0,
+        dispatch=float(np.median(dispatch)) if dispatch else 0.0,
         sizes=tuple(sorted({size for size, _ in kept})),
         batches=tuple(sorted({batch for _, batch in kept})),
         **cold_start,
@@ -297,10 +296,10 @@ def _cold_start(items: Sequence[Measurement]) -> tuple[dict[str, Any], list[str]
         raise InvalidInputError(
             "no cold start was measured: add cold_start_s, or cold_start_mean_s and cold_start_std_s"
         )
-    spread = statistics.stdev(samples) if len(samples) > 1 else 0.0
+    spread = float(np.std(samples, ddof=1)) if len(samples) > 1 else 0.0
     notes = ["a single cold start was measured: its spread is counted as 0"] if len(samples) == 1 else []
     return {
-        "cold_start_mean": statistics.fmean(samples),
+        "cold_start_mean": math.fsum(samples) / len(samples),
         "cold_start_std": spread,
         "cold_start_samples": tuple(samples),
     }, notes
