@@ -81,6 +81,12 @@ ROWS = (
         ("with_plan_median",),
     ),
     Row(
+        "windows",
+        "switching policy on 1,000 breakpoints, three kinds of gaps",
+        (Target("median", 30e-6),),
+        ("in_python_median",),
+    ),
+    Row(
         "import",
         "`import smiless_core` in a fresh interpreter",
         (Target("median", 0.15), Target("heavy", 0)),
@@ -102,6 +108,7 @@ QUANTITIES = {
     "worst": Quantity("longest", "time"),
     "kernel_median": Quantity("median of the native call alone", "time"),
     "with_plan_median": Quantity("median with the plan written out", "time"),
+    "in_python_median": Quantity("median of the whole call in Python", "time"),
     "heavy": Quantity("slow modules imported", "count"),
     "numpy_median": Quantity("numpy alone", "time"),
     "highs_cells": Quantity("cells beside HiGHS", "count"),

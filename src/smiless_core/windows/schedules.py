@@ -313,42 +313,32 @@ def _evaluated(
 
     With S the survival function, E[max(T, min(X, b) - s); X > s] is T S(s) and the area under S from a = s + T to b.
     """
+    rows = np.array(stays, dtype=np.int64).reshape(-1, 3)
+    forever = rows[:, 2] == _FOREVER
+    start, ready, last = rows[:, 0] / 1e9, rows[:, 1] / 1e9, np.where(forever, 0, rows[:, 2]) / 1e9
+    anew = rows[:, 1] > rows[:, 0]
 
-    def area(first: float, last: float) -> float:
-        whole = arrivals.mean if math.isinf(last) else float(arrivals.expected_minimum(last))
-        return max(whole - float(arrivals.expected_minimum(first)), 0.0)
+    # A stay that goes on covers what comes after the one before; the first one also the end of the service itself.
+    met = arrivals.at_least(ready)
+    begun = arrivals.survival(start)
+    if len(rows) and not anew[0]:
+        begun[0] = met[0]
+    ended = np.where(forever, 0.0, arrivals.survival(last))
+    until_last = np.where(forever, arrivals.mean, arrivals.expected_minimum(last))
+    resident = np.maximum(until_last - arrivals.expected_minimum(ready), 0.0) + np.where(anew, cold_start * begun, 0.0)
+    # Those that come during an initialization, at s < X < a, wait for the rest of it.
+    moments = arrivals.partial_expectation(ready) - arrivals.partial_expectation(start)
+    early = ready * (begun - met) - (moments - ready * (met - arrivals.survival(ready)))
+    late = np.maximum(begun - arrivals.at_least(np.maximum(ready - tolerated, 0.0)), 0.0)
 
-    def after(x: float) -> float:
-        return 0.0 if math.isinf(x) else float(arrivals.survival(x))
-
-    residency, found, missed, waited = latency, 0.0, 0.0, 0.0
-    end = latency
-    written = []
-    for i, (start_ns, ready_ns, until_ns) in enumerate(stays):
-        start, ready = start_ns / 1e9, ready_ns / 1e9
-        until = math.inf if until_ns == _FOREVER else until_ns / 1e9
-        written.append(Stay(start, ready, until))
-        residency += area(ready, until)
-        if ready_ns > start_ns:
-            begun = after(start)
-            residency += cold_start * begun
-            # Those that come during the initialization, at s < X < a, wait for the rest of it.
-            met = float(arrivals.at_least(ready))
-            moments = float(arrivals.partial_expectation(ready)) - float(arrivals.partial_expectation(start))
-            waited += ready * (begun - met) - (moments - ready * (met - after(ready)))
-            if cold_start > tolerated:
-                missed += max(begun - float(arrivals.at_least(ready - tolerated)), 0.0)
-        else:
-            begun = float(arrivals.at_least(end)) if i == 0 else after(end)
-        found += begun - after(until)
-        end = until
-    absent = min(max(1.0 - found, 0.0), 1.0)
-    residency += cold_start * absent
+    absent = min(max(1.0 - float((begun - ended).sum()), 0.0), 1.0)
+    misses = float(late[anew].sum()) + absent if cold_start > tolerated else 0.0
+    until = np.where(forever, np.inf, last)
     return Schedule(
-        stays=tuple(written),
-        residency=residency,
-        misses=min(missed + (absent if cold_start > tolerated else 0.0), 1.0),
-        mean_wait=max(waited, 0.0) + cold_start * absent,
+        stays=tuple(map(Stay, start.tolist(), ready.tolist(), until.tolist())),
+        residency=latency + float(resident.sum()) + cold_start * absent,
+        misses=min(misses, 1.0),
+        mean_wait=max(float(early[anew].sum()), 0.0) + cold_start * absent,
         latency=latency,
         cold_start=cold_start,
         tolerated_wait=tolerated,
