@@ -34,7 +34,7 @@ LLM = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
         (b"timestamp\n", "expected arrivals, got none"),
         (
             b"a,b\n1,2\n",
-            "line 1: not a known kind of trace: no time among the columns 'a,b' (pass format= one of",
+            "line 1: not a known kind of trace: no time among the columns 'a,b' (known formats:",
         ),
         (b"12,13\n", "line 1: not a known kind of trace"),
         (b"timestamp\n1\nx\n", "line 3, column timestamp: expected a number of seconds, got 'x'"),

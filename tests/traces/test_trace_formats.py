@@ -183,7 +183,7 @@ def test_counts_on_one_long_line(tmp_path: Path) -> None:
 def test_formats_can_be_told(kind: Format, tmp_path: Path) -> None:
     # A file of whole numbers could be two of them, and is read as what it is said to be.
     path = write(tmp_path, "1\n2\n3\n")
-    with pytest.raises(InvalidInputError, match="pass format='counts-per-second' or format='csv'"):
+    with pytest.raises(InvalidInputError, match="say which, with the format 'counts-per-second' or 'csv'"):
         read_trace(path)
     if kind is Format.COUNTS_PER_SECOND:
         assert read_trace(path, format=kind).count == 6

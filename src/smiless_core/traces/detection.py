@@ -102,7 +102,7 @@ def _detected(path: Path, lines: list[str]) -> Format:
         return Format.AZURE_2021
     if time_column(columns, "s") is None:
         message = f"not a known kind of trace: no time among the columns {shown(lines[0])}"
-        raise InvalidInputError(f"{message} (pass format= one of {', '.join(Format)})", place="line 1")
+        raise InvalidInputError(f"{message} (known formats: {', '.join(Format)})", place="line 1")
     return Format.AZURE_LLM if lower & {"contexttokens", "generatedtokens"} else Format.CSV
 
 
@@ -119,7 +119,7 @@ def _of_numbers(lines: list[str]) -> Format:
         return Format.COUNTS_PER_SECOND
     raise InvalidInputError(
         "a column of whole numbers without a name can be counts per second or timestamps: "
-        f"pass format={str(Format.COUNTS_PER_SECOND)!r} or format={str(Format.CSV)!r}"
+        f"say which, with the format {str(Format.COUNTS_PER_SECOND)!r} or {str(Format.CSV)!r}"
     )
 
 
