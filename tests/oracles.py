@@ -215,7 +215,7 @@ class Offer(NamedTuple):
 
 
 def offers(problem: Any, function: int, interval: float) -> Iterator[Offer]:
-    """Yield every mode of a function for arrivals exactly `interval` seconds apart (DESIGN 3.1, 3.3, 3.4).
+    """Yield every mode of a function for arrivals exactly `interval` seconds apart, straight from the definitions.
 
     Of the limits only `sizes` and `announces_arrivals` are understood; the others must be at their defaults.
     """
