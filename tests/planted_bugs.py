@@ -1,9 +1,9 @@
 """Plant one bug per kernel and demand that the suite catches it.
 
 ``planted_bugs.toml`` lists the bugs: a one-line change (`old` to `new` in `file`) and the `test` that has to
-fail on it.  Each is planted in a copy of the sources, the extension is rebuilt when the change is native,
-and the named test must *fail*: passing, crashing or not being found is an error.  The tests run once on the
-untouched copy first, where they must pass.
+fail on it.  Each is planted in a copy of the sources, the extensions are rebuilt when the change is native,
+and the named test must *fail*: passing, crashing or not being found is an error.  Without a bug the tests
+have to pass.
 
     python tests/planted_bugs.py [KERNEL ...]    plant all bugs, or those of the kernels named
     python tests/planted_bugs.py --table         print the table that CONTRIBUTING.md shows
@@ -15,8 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,30 +80,34 @@ def test(root: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def plant_all(bugs: list[Bug]) -> int:
-    """Plant bug after bug in one copy; return how many escaped."""
-    escaped = 0
+def verdict(bug: Bug, built: Path) -> str:
+    """Plant a bug in a copy of a built tree, and say what became of it."""
     with tempfile.TemporaryDirectory(prefix="smiless-planted-") as directory:
-        root = Path(directory)
+        root = shutil.copytree(built, directory, dirs_exist_ok=True)
+        bug.plant(Path(root))
+        if bug.native:
+            build(Path(root))
+        done = test(Path(root), bug.test)
+    if done.returncode in (PASSED, FAILED):
+        return "caught" if done.returncode == FAILED else "ESCAPED"
+    return f"CRASHED\n{done.stdout[-2000:]}{done.stderr[-2000:]}\n"
+
+
+def plant_all(bugs: list[Bug]) -> int:
+    """Plant every bug in a copy of its own, as many at a time as there are cores; return how many escaped."""
+    escaped = 0
+    with tempfile.TemporaryDirectory(prefix="smiless-built-") as directory, ThreadPoolExecutor(os.cpu_count()) as pool:
+        built = Path(directory)
         for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-            copy(ROOT / name, root / name)
-        build(root)
-        untouched = test(root, *(bug.test for bug in bugs))
-        if untouched.returncode != PASSED:
-            sys.exit(f"these tests fail with no bug planted:\n{untouched.stdout}{untouched.stderr}")
-        for bug in bugs:
-            started = time.monotonic()
-            text = bug.plant(root)
-            if bug.native:
-                build(root)
-            done = test(root, bug.test)
-            (root / bug.file).write_text(text, encoding="utf-8")
-            verdict = {FAILED: "caught", PASSED: "ESCAPED"}.get(done.returncode, "CRASHED")
-            escaped += verdict != "caught"
-            print(f"{verdict:8} {bug.kernel} ({bug.test}, {time.monotonic() - started:.0f} s)", flush=True)
-            if verdict == "CRASHED":
-                print(done.stdout[-2000:], done.stderr[-2000:], sep="\n")
+            copy(ROOT / name, built / name)
+        build(built)
+        untouched = pool.submit(test, built, *{bug.test for bug in bugs})
+        for bug, said in zip(bugs, pool.map(partial(verdict, built=built), bugs), strict=True):
+            escaped += said != "caught"
+            print(f"{said} {bug.kernel} ({bug.test})", flush=True)
+        if untouched.result().returncode != PASSED:
+            sys.exit(f"these tests fail with no bug planted:\n{untouched.result().stdout}")
     return escaped
 
 

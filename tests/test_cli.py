@@ -177,6 +177,24 @@ def test_a_trace_gives_the_interval() -> None:
     assert answer_json("plan", "app.yaml", *trace[:2], "--trace", "steady.csv") == regular
 
 
+def test_what_the_platform_can_do_can_be_said() -> None:
+    plain = answer_json("plan", "image-query", "--every", "10")
+    kept = answer_json("plan", "image-query", "--every", "10", "--min-replicas", "1")
+    assert all(each["schedule"][0]["start"] == each["schedule"][0]["ready"] for each in kept["functions"].values())
+    assert kept["cost"] > plain["cost"]
+    longer = answer_json("plan", "image-query", "--every", "10", "--min-keep-alive", "2.5")
+    assert plain["cost"] < longer["cost"] < kept["cost"]
+    together = answer_json("plan", "image-query", "--every", "10", "--concurrency", "4")
+    assert {each["batch"] for each in together["functions"].values()} == {4}
+    assert together["cost"] < plain["cost"]
+    told = answer_json("plan", "image-query", "--every", "10", "--announced")
+    assert told["cost"] == plain["cost"]
+    assert told["cold_latency"] < plain["cold_latency"]
+    few = answer_json("plan", "image-query", "--every", "0.1", "--max-replicas", "2", code=1)
+    assert (few["status"], few["shortest_latency"], few["limited_by"]) == ("infeasible", None, ["image-recognition"])
+    assert len(answer_json("frontier", "image-query", "--every", "10", "--concurrency", "4")["points"]) > 1
+
+
 def test_how_a_trace_is_read_can_be_said() -> None:
     Path("counts.csv").write_text(
         "HashOwner,HashApp,HashFunction,Trigger,1,2,3\no,a,f1,timer,1,0,1\no,a,f2,http,5,5,5\n"

@@ -11,10 +11,15 @@ from smiless_core.traces import Format, Placement
 from smiless_core.validation import shown
 
 __all__ = [
+    "Announced",
     "App",
     "AsJson",
+    "Concurrency",
     "Every",
     "FormatOption",
+    "MaxReplicas",
+    "MinKeepAlive",
+    "MinReplicas",
     "PlacementOption",
     "ProfilesFile",
     "Seed",
@@ -116,5 +121,47 @@ PlacementOption = Annotated[
 Seed = Annotated[
     int | None,
     typer.Option("--seed", metavar="N", parser=whole_number_from(0), help="Of a random placement; 0 by default."),
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        metavar="N",
+        parser=whole_number_from(1),
+        help="So many requests arrive together, and may share a batch; 1 by default.",
+    ),
+]
+MinReplicas = Annotated[
+    int | None,
+    typer.Option(
+        "--min-replicas",
+        metavar="N",
+        parser=whole_number_from(0),
+        help="The platform keeps so many instances of every function up; 0 by default.",
+    ),
+]
+MaxReplicas = Annotated[
+    int | None,
+    typer.Option(
+        "--max-replicas",
+        metavar="N",
+        parser=whole_number_from(1),
+        help="It runs no more than so many; any number by default.",
+    ),
+]
+MinKeepAlive = Annotated[
+    float | None,
+    typer.Option(
+        "--min-keep-alive",
+        metavar="SECONDS",
+        parser=seconds,
+        help="It keeps an instance so long after each service at least; 0 by default.",
+    ),
+]
+Announced = Annotated[
+    bool,
+    typer.Option(
+        "--announced", help="It tells of an invocation at once, so that functions further down can start then."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]

@@ -15,10 +15,15 @@ import typer
 from smiless_core.arrivals import Arrivals
 from smiless_core.cli.exit_codes import ExitCode
 from smiless_core.cli.options import (
+    Announced,
     App,
     AsJson,
+    Concurrency,
     Every,
     FormatOption,
+    MaxReplicas,
+    MinKeepAlive,
+    MinReplicas,
     PlacementOption,
     ProfilesFile,
     Seed,
@@ -38,7 +43,7 @@ from smiless_core.cli.printing import (
     variation,
 )
 from smiless_core.errors import InfeasibleError, InvalidInputError
-from smiless_core.model import Application, Problem
+from smiless_core.model import Application, Limits, Problem
 from smiless_core.solver.formatting import fitting_width, wrapped
 
 __all__ = ["frontier", "plan"]
@@ -75,6 +80,11 @@ def plan(
     select: Select = None,
     placement: PlacementOption = None,
     seed: Seed = None,
+    concurrency: Concurrency = None,
+    min_replicas: MinReplicas = None,
+    max_replicas: MaxReplicas = None,
+    min_keep_alive: MinKeepAlive = None,
+    announced: Announced = False,
     as_json: AsJson = False,
 ) -> int:
     """Find the cheapest plan that meets the SLA, and prove it.
@@ -87,7 +97,8 @@ def plan(
     from smiless_core.solver.solution import solve
 
     arrivals, note, steady = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
-    problem, prices = _problem(app, profiles)
+    limits = _limits(min_replicas, max_replicas, min_keep_alive, announced)
+    problem, prices = _problem(app, profiles, limits=limits, concurrency=concurrency or 1)
 
     def solved() -> tuple[str | dict[str, Any], bool]:
         solution = solve(problem, arrivals, method=method, sla=sla, time_limit=time_limit)
@@ -128,6 +139,11 @@ def frontier(
     select: Select = None,
     placement: PlacementOption = None,
     seed: Seed = None,
+    concurrency: Concurrency = None,
+    min_replicas: MinReplicas = None,
+    max_replicas: MaxReplicas = None,
+    min_keep_alive: MinKeepAlive = None,
+    announced: Announced = False,
     as_json: AsJson = False,
 ) -> int:
     """Find what every SLA costs.
@@ -139,7 +155,8 @@ def frontier(
     from smiless_core.solver.pareto import frontier as all_breakpoints
 
     arrivals, note, _ = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
-    problem, prices = _problem(app, profiles)
+    limits = _limits(min_replicas, max_replicas, min_keep_alive, announced)
+    problem, prices = _problem(app, profiles, limits=limits, concurrency=concurrency or 1)
     try:
         with naming_files(app, profiles), naming_options("max_sla"), _progress_bar() as progress:
             found = all_breakpoints(
@@ -157,7 +174,20 @@ def frontier(
     return ExitCode.DONE
 
 
-def _problem(app: str, profiles_file: str | None) -> tuple[Problem, str]:
+def _limits(
+    min_replicas: int | None, max_replicas: int | None, min_keep_alive: float | None, announced: bool
+) -> Limits:
+    """Return what the platform can do."""
+    with naming_options("min_replicas", "max_replicas", "min_keep_alive"):
+        return Limits(
+            min_replicas=min_replicas or 0,
+            max_replicas=max_replicas,
+            min_keep_alive=min_keep_alive or 0.0,
+            announces_arrivals=announced,
+        )
+
+
+def _problem(app: str, profiles_file: str | None, *, limits: Limits, concurrency: int) -> tuple[Problem, str]:
     """Return the problem, and a note on its prices."""
     from smiless_core import catalog
     from smiless_core.model.files import read_profile_file
@@ -168,7 +198,7 @@ def _problem(app: str, profiles_file: str | None) -> tuple[Problem, str]:
     else:
         profiles, prices = read_profile_file(profiles_file)
     try:
-        problem = Problem(application, profiles, prices or catalog.prices())
+        problem = Problem(application, profiles, prices or catalog.prices(), limits=limits, concurrency=concurrency)
     except InvalidInputError as error:
         hint = "; --profiles FILE gives others" if profiles_file is None else ""
         raise InvalidInputError(f"{error.message}{hint}", place=error.place, file=app) from None
