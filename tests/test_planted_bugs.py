@@ -16,7 +16,7 @@ def test_the_change_fits_the_source_and_the_test_exists(bug, tmp_path):
     planted.parent.mkdir(parents=True)
     text = (planted_bugs.ROOT / bug.file).read_text(encoding="utf-8")
     planted.write_text(text, encoding="utf-8")
-    assert bug.plant(tmp_path) == text
+    bug.plant(tmp_path)
     assert planted.read_text(encoding="utf-8") == text.replace(bug.old, bug.new) != text
 
     file, name = bug.test.partition("[")[0].split("::")

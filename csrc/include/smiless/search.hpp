@@ -17,7 +17,7 @@ namespace smiless {
 
 class Search {
  public:
-  // The network outlives the search and is compiled already.
+  // Takes a network that build_network has made.
   explicit Search(Network network);
   Search(const Search &) = delete;
   Search &operator=(const Search &) = delete;
