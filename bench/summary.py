@@ -3,16 +3,20 @@
     python -m bench.summary RUN.json
 
 writes bench/results/results.json (what was measured, where and when), bench/results/RESULTS.md (all of it,
-case by case) and the table of README.md, between its markers. It demands nothing: a target that is missed is
-written down.
+case by case) and the table of README.md, between its markers. Rows about held-out halves are taken from
+bench/results/heldout.json, which `bench.heldout` writes. It demands nothing: a target that is missed is written down.
 """
 
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
+from pytest_benchmark.utils import get_commit_info
 
 from bench.rows import QUANTITIES, ROWS, Cases, Row, shown
 
@@ -23,31 +27,57 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 def stripped(run: dict[str, Any]) -> dict[str, Any]:
     """Keep what the tables need: no samples, no host name, no paths."""
-    machine, commit = run["machine_info"], run["commit_info"]
     rows: dict[str, Cases] = {}
     for benchmark in run["benchmarks"]:
         info = benchmark["extra_info"]
         rows.setdefault(info["row"], {}).setdefault(info["case"], {}).update(info["measured"])
     return {
-        "command": COMMAND,
-        "date": run["datetime"][:10],
-        "commit": commit["id"] + (", with changes" if commit["dirty"] else ""),
-        "cpu": machine["cpu"]["brand_raw"],
-        "cores": machine["cpu"]["count"],
-        "system": f"{machine['system']} {machine['machine']}",
-        "python": f"{machine['python_implementation']} {machine['python_version']}",
+        **_where(COMMAND, run["datetime"], run["machine_info"], run["commit_info"]),
         "rivals": {package: version(package) for package in ("highspy", "lowtime")},
         "rows": rows,
     }
 
 
+def measured_where(command: str) -> dict[str, Any]:
+    """Describe a run of a script here and now, as `stripped` describes one of pytest-benchmark."""
+    machine: dict[str, Any] = pytest_benchmark_generate_machine_info()
+    return _where(command, datetime.now(UTC).isoformat(), machine, get_commit_info())
+
+
+def _where(command: str, moment: str, machine: dict[str, Any], commit: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "command": command,
+        "date": moment[:10],
+        "commit": commit["id"] + (", with changes" if commit["dirty"] else ""),
+        "cpu": machine["cpu"]["brand_raw"],
+        "cores": machine["cpu"]["count"],
+        "system": f"{machine['system']} {machine['machine']}",
+        "python": f"{machine['python_implementation']} {machine['python_version']}",
+    }
+
+
 def provenance(results: dict[str, Any]) -> str:
     """Say where the numbers come from."""
-    rivals = ", ".join(f"{package} {number}" for package, number in results["rivals"].items())
+    packages = "".join(f", {package} {number}" for package, number in results.get("rivals", {}).items())
     return (
         f"Measured by `{results['command']}` on {results['date']}, commit {results['commit']}, on one of"
-        f" {results['cores']} cores ({results['cpu']}), {results['system']}, {results['python']}, {rivals}."
+        f" {results['cores']} cores ({results['cpu']}), {results['system']}, {results['python']}{packages}."
     )
+
+
+def heldout_cases(heldout: dict[str, Any]) -> Cases:
+    """Return the row of held-out halves: a case for each setting, the halves that were held out."""
+    return {
+        f"SLA {setting['sla']:g} s, target {setting['target']:g}": {
+            quantity: setting["summary"][half][quantity]
+            for half, quantities in (
+                ("second", ("attainment_off", "cost_off", "within_a_point", "within_3_percent")),
+                ("first", ("attainment_error", "cost_error")),
+            )
+            for quantity in quantities
+        }
+        for setting in heldout["settings"]
+    }
 
 
 def table(header: list[str], lines: list[list[str]]) -> str:
@@ -133,7 +163,13 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", help="directory to write")
     arguments = parser.parse_args()
     results = stripped(json.loads(arguments.run.read_text(encoding="utf-8")))
-    text = f"{overview(results)}\n\n{provenance(results)}"
+    where = provenance(results)
+    heldout = arguments.results / "heldout.json"
+    if heldout.exists():
+        halves = json.loads(heldout.read_text(encoding="utf-8"))
+        results["rows"]["heldout"] = heldout_cases(halves)
+        where += f" Held-out halves: {provenance(halves)[0].lower()}{provenance(halves)[1:]}"
+    text = f"{overview(results)}\n\n{where}"
     try:
         page = between_markers(arguments.readme.read_text(encoding="utf-8"), text)
     except (OSError, ValueError) as error:

@@ -56,10 +56,26 @@ def conditioned(draw: st.DrawFn) -> Arrivals:
     """Return what remains of a distribution after a time that it may well last."""
     whole = draw(unconditional)
     elapsed = whole.quantile(draw(st.floats(0.01, 0.99))) * draw(st.sampled_from([0.5, 1.0, 1.5]))
-    return whole.after(elapsed) if whole.survival(elapsed) > 0.0 else whole
+    # Probabilities below 1e-290 hold too few digits to be a condition.
+    return whole.after(elapsed) if whole.survival(elapsed) > 1e-290 else whole
 
 
 any_arrivals = st.one_of(unconditional, conditioned())
+
+smoothed = gap_lists.map(Arrivals.smoothed)
+
+
+@st.composite
+def _smoothed_with_others(draw: st.DrawFn) -> Arrivals:
+    """Return smoothed arrivals, or what remains of them, or a mixture with something else."""
+    arrivals = draw(smoothed)
+    if draw(st.booleans()):
+        elapsed = arrivals.quantile(draw(st.floats(0.01, 0.99)))
+        return arrivals.after(elapsed) if arrivals.survival(elapsed) > 0.0 else arrivals
+    return Arrivals.mixture(weights=[0.25, 0.75], components=[arrivals, draw(simple)])
+
+
+all_arrivals = st.one_of(any_arrivals, smoothed, _smoothed_with_others())
 
 
 def places(arrivals: Arrivals) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -138,3 +139,94 @@ def questions(draw: st.DrawFn, *, most: int = 4) -> Question:
     high = round(compiled.loosest_sla * 1e9)
     sla = low + (high - low) * draw(st.integers(0, 100)) // 100 - draw(st.integers(0, 1))
     return Question(problem, arrivals, sla / 1e9)
+
+
+# -- problems given by their numbers --------------------
+
+
+class Made(NamedTuple):
+    """A configuration that nobody measured: dollars per second of an instance, seconds."""
+
+    price: Fraction
+    latency: Fraction
+    cold_start: Fraction
+
+
+def made_up(functions: Sequence[Sequence[Made]], edges: Sequence[tuple[int, int]] = (), **settings: Any) -> Problem:
+    """Return a problem in which every function has these configurations, one or two of them."""
+    names = [f"f{v}" for v in range(len(functions))]
+    share = 64.0  # of a GPU for a dollar per second: powers of two keep prices what they are
+    profiles = {}
+    for name, configurations in zip(names, functions, strict=True):
+        models = {}
+        for hardware, (price, latency, cold_start) in zip(Hardware, configurations, strict=False):
+            size = float(price) / (share if hardware is Hardware.GPU else 1.0)
+            models[hardware] = hardware_profile(
+                alpha=0.0, beta=0.0, gamma=float(latency), cold_start_mean=float(cold_start), sizes=(size,)
+            )
+        profiles[name] = Profile(name, models)
+    application = Application(
+        tuple(Function(name, name) for name in names),
+        tuple((names[u], names[v]) for u, v in edges),
+        sla=1.0,
+    )
+    return Problem(application, profiles, Prices(cpu=1.0, gpu=share), **settings)
+
+
+class Tiny(NamedTuple):
+    """A question small enough to try all answers; halves of seconds, every gap equally probable."""
+
+    functions: tuple[tuple[Made, ...], ...]
+    edges: tuple[tuple[int, int], ...]
+    gaps: tuple[Fraction, ...]
+    announced: bool
+    sla: Fraction
+    target: Fraction
+
+    @property
+    def atoms(self) -> tuple[tuple[Fraction, Fraction], ...]:
+        """The distribution of X."""
+        return tuple((x, Fraction(self.gaps.count(x), len(self.gaps))) for x in sorted(set(self.gaps)))
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """The same for the product."""
+        return Arrivals.empirical([float(x) for x in self.gaps])
+
+    def problem(self, **limits: Any) -> Problem:
+        """Return what is to be planned."""
+        return made_up(self.functions, self.edges, limits=Limits(announces_arrivals=self.announced, **limits))
+
+
+halves = st.integers(0, 12).map(lambda count: Fraction(count, 2))
+
+
+@st.composite
+def tiny(draw: st.DrawFn, *, most: int = 3, apart: bool = True) -> Tiny:
+    """Draw a tiny question.
+
+    apart: no gap is shorter than any cold start and latency together, so that the planning cost is exact and nothing
+    overlaps; otherwise gaps are of any length.
+    """
+    n = draw(st.integers(1, most))
+    pairs = [(u, v) for u in range(n) for v in range(u + 1, n)]
+    edges = tuple(pair for pair in pairs if draw(st.sampled_from([True, True, False])))
+    one = st.builds(Made, st.integers(1, 4).map(Fraction), halves.map(lambda x: x + Fraction(1, 2)), halves)
+    functions = tuple(tuple(draw(st.lists(one, min_size=1, max_size=2))) for _ in range(n))
+    least = max(each.latency + each.cold_start for made in functions for each in made) if apart else Fraction(1, 2)
+    distinct = draw(st.lists(st.integers(0, 40), min_size=2, max_size=3 if n > 1 else 4, unique=True))
+    gaps = [least + Fraction(x, 2) for x in distinct]
+    gaps += draw(st.lists(st.sampled_from(gaps), max_size=6))
+
+    def longest(seconds: Callable[[Made], Fraction], pick: Callable[..., Fraction]) -> Fraction:
+        ends: list[Fraction] = []
+        for v, made in enumerate(functions):
+            ends.append(max((ends[u] for u, w in edges if w == v), default=Fraction(0)) + pick(map(seconds, made)))
+        return max(ends)
+
+    low = longest(lambda made: made.latency, min)
+    high = longest(lambda made: made.latency + made.cold_start, max)
+    sla = low + Fraction(draw(st.integers(0, int(2 * (high - low)))), 2)
+    missed = draw(st.sampled_from([0, 0, 0, 1, 2]))
+    target = Fraction(max(len(gaps) - missed, 1), len(gaps))
+    return Tiny(functions, edges, tuple(gaps), draw(st.booleans()), sla, target)

@@ -335,7 +335,10 @@ def schedule(
 
 
 class Mode(NamedTuple):
-    """What a function runs on, when it is there, and for `prewarmed` the stays of its W_v."""
+    """What a function runs on, when it is there, and the stays of its W_v.
+
+    One that is not `prewarmed` and stays all the same is not relied on: work behind it is expected after a cold start.
+    """
 
     latency: Fraction
     cold_start: Fraction
@@ -379,9 +382,9 @@ def response(
         mode = modes[v]
         comes = max((ends[u] for u, w in edges if w == v), default=Fraction(0))
         fallback = max(comes, mode.cold_start) if announced else comes + mode.cold_start
-        if mode.readiness == "on_request":
+        if mode.readiness == "on_request" and not mode.stays:
             begin = comes + mode.cold_start
-        elif mode.readiness == "on_arrival":
+        elif mode.readiness == "on_arrival" and not mode.stays:
             begin = max(comes, mode.cold_start)
         else:
             begin = fallback
@@ -419,6 +422,152 @@ def attainment(
 
 def mode_cost(atoms: Atoms, mode: Mode) -> Fraction:
     """Planning cost of one mode."""
-    if mode.readiness != "prewarmed":
+    if mode.readiness != "prewarmed" and not mode.stays:
         return mode.price * (mode.cold_start + mode.latency)
     return evaluate(atoms, mode.stays, price=mode.price, latency=mode.latency, cold_start=mode.cold_start).cost
+
+
+def pieces(
+    cells: Sequence[tuple[Fraction, Fraction, Fraction]],
+    stays: Sequence[Held],
+    *,
+    tolerated_wait: Fraction = Fraction(0),
+) -> list[tuple[Fraction, Fraction]]:
+    """Atoms to which these stays do what they do to cells (left, right, probability) of even density.
+
+    Between the times at which something about the stays changes, what an arrival costs and how long it waits are
+    straight lines: all of a piece may as well come in its middle.
+    """
+    at = {t for s in stays for t in (s.start, s.ready, s.until, s.ready - tolerated_wait)}
+    atoms = []
+    for left, right, probability in cells:
+        ends = [left, *sorted(t for t in at if left < t < right), right]
+        for a, b in pairwise(ends):
+            atoms.append(((a + b) / 2, probability * (b - a) / (right - left)))
+    return atoms
+
+
+# --- levels ---------------------------------------------------------------------------------------
+
+
+def levels(gaps: Sequence[Fraction], latency: Fraction) -> list[list[Fraction]]:
+    """Per level, the gaps before the arrivals that it serves: the lowest instance that is free serves.
+
+    The gaps repeat, and the arrival after the last one is the first of the next round, which begins with every
+    instance free; the gap before the first arrival at a level is what the round has left after its last one.
+    """
+    at, served = Fraction(0), []  # per level, when it was reached
+    for gap in gaps:
+        lowest = next((k for k, times in enumerate(served) if times[-1] + latency <= at), len(served))
+        if lowest == len(served):
+            served.append([])
+        served[lowest].append(at)
+        at += gap
+    return [[max(at - times[-1] + times[0], latency), *(b - a for a, b in pairwise(times))] for times in served]
+
+
+# --- the best plan of all -------------------------------------------------------------------------
+
+
+class Configuration(NamedTuple):
+    """Dollars per second of an instance, seconds."""
+
+    price: Fraction
+    latency: Fraction
+    cold_start: Fraction
+
+
+class Answer(NamedTuple):
+    cost: Fraction
+    modes: tuple[Mode, ...]
+
+
+def every_mode(
+    atoms: Atoms,
+    configurations: Sequence[Configuration],
+    *,
+    announced: bool,
+    first: bool,
+    ready_set: Sequence[Interval] | None = None,
+    later: Sequence[Fraction] = (),
+) -> list[tuple[Fraction, Mode]]:
+    """(planning cost, mode) of one function, cheapest first; `first`: it waits for no other function.
+
+    Prewarmed with every schedule that has its ends at the atoms, and `later` than these; or, where there is a
+    ready set, with the cheapest one that contains it.
+    """
+    found = []
+    xs = [x for x, _ in atoms]
+    points = sorted({*xs, *(x + much for x in xs for much in later)})
+    for price, latency, cold_start in configurations:
+        if ready_set is None:
+            schedules = list(every_schedule(points, latency=latency, cold_start=cold_start))
+        else:
+            schedules = [cheapest(atoms, latency=latency, cold_start=cold_start, ready_set=ready_set).stays]
+        modes = [Mode(latency, cold_start, "prewarmed", stays, price) for stays in schedules]
+        modes.append(Mode(latency, cold_start, "on_request", (), price))
+        if announced and not first:
+            modes.append(Mode(latency, cold_start, "on_arrival", (), price))
+        for mode in modes:
+            # A prewarmed mode that never stays is evaluated as any other: it pays T whenever it is absent.
+            cost = evaluate(atoms, mode.stays, price=price, latency=latency, cold_start=cold_start).cost
+            found.append((cost, mode))
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def cheapest_plan(
+    atoms: Atoms,
+    functions: Sequence[Sequence[tuple[Fraction, Mode]]],
+    edges: Sequence[tuple[int, int]],
+    *,
+    sla: Fraction,
+    target: Fraction,
+    announced: bool,
+    below: Fraction,
+) -> Answer | None:
+    """The cheapest of all combinations of these modes that reaches the target, if it costs less than `below`."""
+
+    def combinations(v: int, spent: Fraction) -> Iterator[tuple[Fraction, tuple[Mode, ...]]]:
+        if v == len(functions):
+            yield spent, ()
+            return
+        for cost, mode in functions[v]:
+            if spent + cost >= below:
+                return
+            for total, rest in combinations(v + 1, spent + cost):
+                yield total, (mode, *rest)
+
+    for cost, modes in sorted(combinations(0, Fraction(0)), key=lambda pair: pair[0]):
+        if attainment(atoms, modes, edges, sla=sla, announced=announced) >= target:
+            return Answer(cost, modes)
+    return None
+
+
+def cheapest_plan_with_one_ready_set(
+    atoms: Atoms,
+    functions: Sequence[Sequence[Configuration]],
+    edges: Sequence[tuple[int, int]],
+    *,
+    sla: Fraction,
+    target: Fraction,
+    announced: bool,
+) -> Answer | None:
+    """The cheapest plan whose prewarmed functions are all ready in one set of atoms, whichever it is."""
+    best: Answer | None = None
+    xs = [x for x, _ in atoms]
+    for chosen in range(2 ** len(xs)):
+        ready_set = [(x, x) for i, x in enumerate(xs) if chosen >> i & 1]
+        modes = [
+            every_mode(
+                atoms,
+                configurations,
+                announced=announced,
+                first=all(w != v for _, w in edges),
+                ready_set=ready_set,
+            )
+            for v, configurations in enumerate(functions)
+        ]
+        below = sum((each[-1][0] for each in modes), Fraction(1)) if best is None else best.cost
+        found = cheapest_plan(atoms, modes, edges, sla=sla, target=target, announced=announced, below=below)
+        best = found or best
+    return best

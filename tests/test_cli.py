@@ -13,7 +13,7 @@ import pytest
 
 import smiless_core
 from commandline import smiless, smiless_process, write_inputs
-from smiless_core import Arrivals, Problem, catalog
+from smiless_core import Arrivals, Problem, catalog, read_trace
 from smiless_core.model.files import read_application, read_profile_file, read_profiles
 from smiless_core.solver.pareto import frontier
 from smiless_core.solver.solution import solve
@@ -93,11 +93,14 @@ PLAN_KEYS = [
     "sla",
     "attainment_target",
     "cost",
+    "replay_cost",
     "bound",
     "gap",
     "latency",
     "cold_latency",
     "attainment",
+    "misses",
+    "ready_set",
     "critical_path",
     "shortest_latency",
     "limited_by",
@@ -114,6 +117,7 @@ FUNCTION_KEYS = [
     "latency",
     "cold_start",
     "schedule",
+    "levels",
     "prewarm",
     "keep_alive",
     "cost",
@@ -166,15 +170,68 @@ def test_without_a_plan_the_exit_code_is_1_and_the_reasons_are_given(as_json: bo
         assert "limited by detect, read" in " ".join(page.split())
 
 
-def test_a_trace_gives_the_interval() -> None:
-    trace = ("--profiles", "profiles.yaml", "--trace", "arrivals.csv")
-    # These gaps vary: the plan is the same, but what fraction of such arrivals is in time is not known.
-    regular = answer_json("plan", *STREET[:3], "--every", "5")
-    assert answer_json("plan", "app.yaml", *trace) == regular | {"attainment": None}
-    page = " ".join(answer("plan", "app.yaml", *trace).split())
-    assert "Arrivals: 5 within 20 s; planned for their mean interval, 5.000 s. The gaps vary" in page
+def street() -> Problem:
+    profiles, prices = read_profile_file("profiles.yaml")
+    return Problem(read_application("app.yaml"), profiles, prices)
+
+
+TRACED = ("app.yaml", "--profiles", "profiles.yaml", "--trace", "arrivals.csv")
+
+
+def test_a_trace_is_planned_for_as_a_distribution() -> None:
+    trace = read_trace("arrivals.csv")
+    assert answer_json("plan", *TRACED) == solve(street(), trace.arrivals()).to_dict()
+    exact = answer_json("plan", *TRACED, "--exact")
+    assert exact == solve(street(), trace.arrivals(exact=True)).to_dict()
+    assert [begin for begin, _ in exact["ready_set"]] != [
+        begin for begin, _ in answer_json("plan", *TRACED)["ready_set"]
+    ]
+    page = " ".join(answer("plan", *TRACED).split())
+    assert "and arrivals smoothed, 4 gaps, mean 5 s." in page
+    assert "Arrivals: 5 within 20 s; planned for the distribution of their gaps, smoothed" in page
+    assert "planned for exactly their gaps" in " ".join(answer("plan", *TRACED, "--exact").split())
+
+
+def test_the_end_of_a_trace_is_enough() -> None:
+    page = answer("plan", *TRACED, "--history", "10")
+    assert "Arrivals: the last 3 of 5 within 20 s" in page
+    assert answer_json("plan", *TRACED, "--history", "10") == solve(street(), Arrivals.smoothed([6.0, 4.0])).to_dict()
+    assert answer_json("plan", *TRACED, "--history", "20") == answer_json("plan", *TRACED)
+
+
+def test_a_trace_without_variation_is_an_interval() -> None:
     Path("steady.csv").write_text("timestamp\n0\n5\n10\n15\n")
-    assert answer_json("plan", "app.yaml", *trace[:2], "--trace", "steady.csv") == regular
+    steady = ("app.yaml", "--profiles", "profiles.yaml", "--trace", "steady.csv")
+    assert answer_json("plan", *steady) == answer_json("plan", *STREET[:3], "--every", "5")
+    assert "all gaps are 5 s" in answer("plan", *steady)
+
+
+def test_random_arrivals_and_a_target_can_be_asked_for() -> None:
+    asked = ("plan", *STREET[:3], "--poisson", "20")
+    usual, easy = (answer_json(*asked, *more) for more in ((), ("--target", "0.5")))
+    assert usual == solve(street(), Arrivals.exponential(20.0)).to_dict()
+    assert (usual["attainment_target"], easy["attainment_target"]) == (0.99, 0.5)
+    assert usual["attainment"] >= 0.99
+    assert easy["attainment"] >= 0.5
+    assert easy["cost"] <= usual["cost"] * (1 + 1e-9)
+    for plan in (usual, easy):
+        assert math.isclose(plan["attainment"] + sum(plan["misses"].values()), 1.0, abs_tol=1e-9)
+        for function in plan["functions"].values():
+            assert function["levels"][:1] in ([], [function["schedule"]])
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_target_out_of_reach_is_told_with_what_is_reached(as_json: bool) -> None:
+    asked = ("plan", *STREET[:3], "--poisson", "2", "--max-replicas", "1")
+    reached = answer_json(*asked, code=1)
+    assert (reached["status"], reached["cost"], reached["replay_cost"]) == ("infeasible", None, None)
+    assert 0.0 < reached["attainment"] < 0.99
+    assert reached["latency"] <= reached["sla"], "it is not the SLA that cannot be met"
+    assert reached["misses"]["overlap"] > 0.0
+    assert "detect" in reached["limited_by"]
+    page = " ".join(answer(*asked, code=1).split())
+    assert "The highest attainment found with max_replicas = 1 is" in page
+    assert "limited by detect" in page
 
 
 def test_what_the_platform_can_do_can_be_said() -> None:
@@ -301,6 +358,32 @@ def test_a_frontier_for_people() -> None:
     assert page.startswith("street: ")
     assert "*" in page
     assert "Prices: " in page
+
+
+def test_frontiers_over_attainment_and_both() -> None:
+    asked = ("frontier", *STREET[:3], "--poisson", "20", "--max-points", "4")
+    over = answer_json(*asked, "--over", "attainment", "--sla", "2")
+    assert over == frontier(street(), Arrivals.exponential(20.0), over="attainment", sla=2.0, max_points=4).to_dict()
+    assert {point["sla"] for point in over["points"]} == {2.0}
+    table = answer_json(*asked, "--over", "both")
+    assert table == frontier(street(), Arrivals.exponential(20.0), over="both", max_points=4).to_dict()
+    assert len({point["sla"] for point in table["points"]}) <= 4
+    walked = answer_json(*asked, "--target", "0.9")
+    assert walked["over"] == "sla"
+    assert {point["target"] for point in walked["points"]} == {0.9}
+    for more in (["--over", "attainment"], ["--over", "both"], []):
+        page = " ".join(answer(*asked, *more).split())
+        assert "The plans come from the joint search; the largest gap to a proved bound is" in page
+
+
+def test_a_frontier_out_of_reach() -> None:
+    asked = ("frontier", *STREET[:3], "--poisson", "0.5", "--max-replicas", "1")
+    for over in ("sla", "both"):
+        found = answer_json(*asked, "--over", over, code=1)
+        assert (found["over"], found["points"]) == (over, [])
+        assert "the highest attainment found with max_replicas = 1 is" in " ".join(
+            answer(*asked, "--over", over, code=1).split()
+        )
 
 
 def test_a_range_of_slas_that_cannot_be_met() -> None:

@@ -20,6 +20,7 @@ import pytest
 from commandline import COMMAND, Outcome, environment, smiless, smiless_process, write_inputs
 
 STREET = ("app.yaml", "--profiles", "profiles.yaml", "--every", "10")
+TRACED = ("app.yaml", "--profiles", "profiles.yaml", "--trace", "arrivals.csv")
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,11 @@ def test_an_output_without_room_leaves_nothing_behind(here: Path, force: bool) -
     output = "profiles.yaml" if force else "fitted.yaml"
     before = {path.name: path.read_bytes() for path in here.iterdir()}
     options = ["--force"] if force else []
-    refused = smiless_process("fit", "measurements.csv", "-o", output, *options, preexec_fn=_small_files_only)
+    # Python would leave half a module behind in its own cache.
+    uncached = {"PYTHONDONTWRITEBYTECODE": "1"}
+    refused = smiless_process(
+        "fit", "measurements.csv", "-o", output, *options, env=uncached, preexec_fn=_small_files_only
+    )
     assert refused == Outcome(2, "", f"smiless: {output}: cannot be written: file too large\n")
     assert {path.name: path.read_bytes() for path in here.iterdir()} == before
 
@@ -122,6 +127,8 @@ def test_a_long_search_shows_progress_on_a_terminal_only() -> None:
     shown = _in_terminal("frontier", *STREET, env={"TERM": "xterm"})
     assert "breakpoints" in shown.partition("street: ")[0]
     assert smiless_process("frontier", *STREET).err == ""
+    shown = _in_terminal("frontier", *TRACED, "--over", "both", "--max-points", "2", env={"TERM": "xterm"})
+    assert " points" in shown.partition("street: ")[0]
 
 
 def test_no_color_is_respected() -> None:
@@ -137,7 +144,11 @@ def test_pages_fit_the_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("COLUMNS", str(columns))
     pages = [
         ["plan", "amber-alert", "--every", "10"],
+        ["plan", "amber-alert", "--poisson", "20"],
+        ["plan", *TRACED],
         ["frontier", *STREET],
+        ["frontier", *TRACED, "--over", "attainment", "--max-points", "4"],
+        ["frontier", *TRACED, "--over", "both", "--max-points", "3"],
         ["fit", "measurements.csv"],
         ["catalog"],
     ]
@@ -183,11 +194,15 @@ def _busy(seconds: float) -> Callable[[subprocess.Popen], bool]:
     return reached
 
 
-@pytest.mark.parametrize("arguments", [["plan", "--method", "milp"], ["frontier"]], ids=["milp", "frontier"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["plan", "--method", "milp", "--every"], ["frontier", "--every"], ["frontier", "--over", "both", "--poisson"]],
+    ids=["milp", "frontier", "joint"],
+)
 def test_an_interruption_is_answered_at_once(arguments: list[str]) -> None:
     _big_problem()
     child = subprocess.Popen(
-        [*COMMAND, *arguments, "big.json", "--profiles", "big-profiles.json", "--every", "10"],
+        [*COMMAND, *arguments, "10", "big.json", "--profiles", "big-profiles.json"],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -25,7 +25,7 @@ LAYERS = [
 ]
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
-USERS_OF_NATIVE = {"solver.exact", "windows.schedules"}
+USERS_OF_NATIVE = {"solver.exact", "windows.levels", "windows.replays"}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "managers", "misc"}
 
 

@@ -29,6 +29,7 @@ from strategies import examples
 
 NAMES = ["catalog", "fit", "frontier", "plan", "trace", "versions"]
 STREET = "app.yaml --profiles profiles.yaml --every 10"
+TRACED = "app.yaml --profiles profiles.yaml --trace arrivals.csv"
 
 # One command line for every shape of every output, with its exit code.
 COMMAND_LINES = [
@@ -40,10 +41,19 @@ COMMAND_LINES = [
     ("frontier", f"frontier {STREET}", 0),
     ("frontier", f"frontier {STREET} --max-points 2", 0),
     ("frontier", f"frontier {STREET} --max-sla 0.1", 1),
+    ("frontier", f"frontier {TRACED} --max-points 2", 0),
+    ("frontier", f"frontier {TRACED} --over attainment --max-points 2", 0),
+    ("frontier", f"frontier {TRACED} --over both --max-points 2", 0),
+    ("frontier", "frontier image-query --poisson 0.1 --max-replicas 1 --over both", 1),
     ("plan", f"plan {STREET}", 0),
     ("plan", f"plan {STREET} --method milp", 0),
     ("plan", f"plan {STREET} --sla 0.1", 1),
     ("plan", "plan voice-assistant --every 0.1 --time-limit 1e-9", 0),
+    ("plan", "plan image-query --poisson 20", 0),
+    ("plan", f"plan {TRACED}", 0),
+    ("plan", f"plan {TRACED} --exact --announced", 0),
+    ("plan", f"plan {TRACED} --sla 0.1", 1),
+    ("plan", "plan image-query --poisson 1 --max-replicas 1", 1),
     ("trace", "trace describe arrivals.csv", 0),
     ("trace", "trace describe once.csv", 0),
     ("trace", "trace describe counts.csv", 0),
@@ -157,6 +167,28 @@ def test_plans_of_drawn_problems_are_valid(question: Question) -> None:
     if sla > 0:
         assert_valid("plan", solve(problem, arrivals, sla=sla).to_dict())
     assert_valid("frontier", frontier(problem, arrivals, max_points=5).to_dict())
+
+
+@given(
+    question=questions(most=3),
+    gaps=st.lists(st.floats(0.0, 60.0), min_size=1, max_size=6).filter(lambda gaps: max(gaps) > 1e-3),
+    smooth=st.booleans(),
+    target=st.sampled_from([0.5, 0.9, 1.0]),
+    most=st.sampled_from([None, None, 4, 8]),
+)
+@examples(60)
+def test_plans_for_drawn_distributions_are_valid(
+    question: Question, gaps: list[float], smooth: bool, target: float, most: int | None
+) -> None:
+    arrivals = (Arrivals.smoothed if smooth else Arrivals.empirical)(gaps)
+    problem = question.problem.replace(limits=question.problem.limits.replace(max_replicas=most))
+    solution = solve(problem, arrivals, sla=max(question.sla, 1e-3), target=target)
+    written = json.loads(json.dumps(solution.to_dict(), allow_nan=False))
+    assert_valid("plan", written)
+    if solution.feasible:
+        assert written["attainment"] >= target - 1e-9
+    if written["misses"] is not None:
+        assert written["attainment"] + sum(written["misses"].values()) == pytest.approx(1.0)
 
 
 @given(
@@ -289,6 +321,12 @@ def test_nothing_more_nothing_less_and_no_nan(name: str, arguments: str, code: i
         ("cost", -1e-9),
         ("gap", 1.5),
         ("attainment", 1.01),
+        ("attainment", None),
+        ("replay_cost", None),
+        ("misses", {"too_early": 0.0}),
+        ("ready_set", [[0.0]]),
+        ("ready_set", [[None, 1.0]]),
+        ("ready_set", [[0.0, 1.0, 2.0]]),
         ("limited_by", ["detect"]),
         ("critical_path", []),
         ("functions", {}),
@@ -304,7 +342,7 @@ def test_a_plan_that_contradicts_itself_is_refused(change: str, value: object) -
 
 @pytest.mark.parametrize(
     ("change", "value"),
-    [("cost", 1.0), ("bound", 0.0), ("gap", 0.0), ("limited_by", []), ("status", "optimal")],
+    [("cost", 1.0), ("replay_cost", 1.0), ("bound", 0.0), ("gap", 0.0), ("limited_by", []), ("status", "optimal")],
 )
 def test_a_missing_plan_that_contradicts_itself_is_refused(change: str, value: object) -> None:
     plan = printed(f"plan {STREET} --sla 0.1", 1)

@@ -4,7 +4,7 @@ The rooms of the library are re-exported here; `__all__` is the whole public sur
 """
 
 from smiless_core import catalog, windows
-from smiless_core.arrivals import Arrivals, Atoms
+from smiless_core.arrivals import Arrivals, Atoms, Cells
 from smiless_core.errors import (
     InfeasibleError,
     InvalidInputError,
@@ -32,10 +32,12 @@ from smiless_core.model import (
 )
 from smiless_core.model.files import read_application, read_profile_file, read_profiles, write_profiles
 from smiless_core.solver import (
+    Attainment,
     CompiledProblem,
     Explanation,
     Frontier,
     FrontierPoint,
+    FrontierTable,
     Solution,
     Status,
     Work,
@@ -52,12 +54,15 @@ __all__ = [
     "Arrivals",
     "Assignment",
     "Atoms",
+    "Attainment",
+    "Cells",
     "CompiledProblem",
     "Configuration",
     "Explanation",
     "Fit",
     "Frontier",
     "FrontierPoint",
+    "FrontierTable",
     "Function",
     "Hardware",
     "HardwareProfile",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distributions import any_arrivals
+from distributions import all_arrivals
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InvalidInputError
 
@@ -45,7 +45,7 @@ def test_equal_gaps_are_deterministic() -> None:
     assert not Arrivals.from_survival(times=[1.0], survival=[0.0]).is_deterministic
 
 
-@given(any_arrivals)
+@given(all_arrivals)
 def test_arrivals_are_values(arrivals: Arrivals) -> None:
     arrivals.atoms()  # what was derived must neither travel nor count
     for twin in (pickle.loads(pickle.dumps(arrivals)), copy.copy(arrivals), copy.deepcopy(arrivals)):
@@ -197,6 +197,11 @@ WRONG: list[tuple[str, Any]] = [
     ("count: expected a whole number of at least 0", lambda: Arrivals.every(1.0).sample(-1, seed=0)),
     ("seed: expected a whole number of at least 0", lambda: Arrivals.every(1.0).sample(1, seed=0.5)),  # type: ignore[arg-type]
     ("resolution: expected a finite number of at least 1e-05", lambda: Arrivals.every(1.0).atoms(0.0)),
+    ("resolution: expected a finite number of at least 1e-05", lambda: Arrivals.every(1.0).cells(0.0)),
+    ("inter_arrivals: all 2 arrivals are simultaneous", lambda: Arrivals.smoothed([0.0, 0.0])),
+    ("inter_arrivals[1]: expected a finite number of at least 0", lambda: Arrivals.smoothed([2.0, -1e-9])),
+    ("count: expected a whole number of at least 2", lambda: Arrivals.every(1.0).path(1)),
+    ("seed: expected a whole number of at least 0", lambda: Arrivals.every(1.0).path(2, seed=-1)),
 ]
 
 

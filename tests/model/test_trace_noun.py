@@ -38,7 +38,8 @@ def test_what_is_told_of_the_gaps(times: list[int]) -> None:
     assert trace.interval == trace.span / (len(times) - 1)
     assert trace.seconds.tolist() == [time / 1e9 for time in ordered]
     if trace.span > 0:
-        assert trace.arrivals() == Arrivals.every(trace.interval)
+        assert trace.arrivals() == Arrivals.smoothed(gaps)
+        assert trace.arrivals(exact=True) == Arrivals.empirical(gaps)
         assert trace.rate == 1.0 / trace.interval
 
 
@@ -55,7 +56,8 @@ def test_few_arrivals_have_a_span_but_no_interval() -> None:
     ):
         trace = Trace.from_seconds(seconds, name="quiet")
         assert trace.span == 0.0
-        for ask in (trace.arrivals, lambda trace=trace: trace.rate):
+        exact = lambda trace=trace: trace.arrivals(exact=True)  # noqa: E731
+        for ask in (trace.arrivals, exact, lambda trace=trace: trace.rate):
             with pytest.raises(InvalidInputError) as caught:
                 ask()
             assert str(caught.value) == message
@@ -103,6 +105,38 @@ def test_what_is_refused_as_a_trace(fields: dict[str, object], message: str) -> 
     with pytest.raises(InvalidInputError) as caught:
         Trace(**{"times": np.zeros(0, np.int64), **fields})  # type: ignore[arg-type]
     assert str(caught.value) == message
+
+
+@given(st.lists(st.integers(0, 10**4), min_size=1, max_size=30), st.integers(0, 12_000), st.floats(0.01, 0.99))
+def test_parts_of_a_trace(times: list[int], back: int, fraction: float) -> None:
+    trace = Trace(np.sort(np.array(times, dtype=np.int64)) * 10**9, name="whole", origin="2024-05-01T00:00:00Z")
+    ordered = sorted(times)
+    late = trace.last(back)
+    assert late.seconds.tolist() == [time for time in ordered if time >= ordered[-1] - back]
+    first, rest = trace.split(fraction)
+    moment = ordered[0] + fraction * (ordered[-1] - ordered[0])
+    assert first.seconds.tolist() == [time for time in ordered if time <= moment + 1e-9]
+    assert first.seconds.tolist() + rest.seconds.tolist() == ordered
+    for part in (late, first, rest):
+        assert (part.name, part.origin) == (trace.name, trace.origin)
+
+
+def test_parts_of_few_arrivals() -> None:
+    trace = Trace.from_seconds([0.0, 4.0, 10.0, 30.0])
+    assert [part.seconds.tolist() for part in trace.split()] == [[0.0, 4.0, 10.0], [30.0]]
+    assert trace.last(20.0).seconds.tolist() == [10.0, 30.0]
+    assert trace.last(20.0 - 1e-9).seconds.tolist() == [30.0]
+    assert trace.last(1e300) is trace
+    nothing = Trace.from_seconds([])
+    assert [part.count for part in (*nothing.split(), nothing.last(3.0))] == [0, 0, 0]
+    for wrong in (0.0, 1.0, NAN, "half"):
+        with pytest.raises(InvalidInputError, match=r"^fraction: expected "):
+            trace.split(wrong)  # type: ignore[arg-type]
+    for wrong in (-1.0, NAN, "long"):
+        with pytest.raises(InvalidInputError, match=r"^seconds: expected "):
+            trace.last(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match=r"^exact: expected "):
+        trace.arrivals(exact=1)  # type: ignore[arg-type]
 
 
 def test_times_and_source_are_kept_as_they_were() -> None:

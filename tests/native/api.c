@@ -226,23 +226,73 @@ static void check_windows(void) {
   double value = -1;
   smiless_windows_free(NULL);
   CHECK(smiless_windows_new(&windows) == SMILESS_OK);
-  CHECK(smiless_windows_set_gaps(windows, 2, unordered, mass, 0, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_set_gaps(windows, 2, unordered, mass, NULL, 0, 0) == SMILESS_INVALID);
   CHECK(strlen(smiless_windows_message(windows)) > 0);
-  CHECK(smiless_windows_set_gaps(windows, 2, at, negative, 0, 0) == SMILESS_INVALID);
-  CHECK(smiless_windows_set_gaps(windows, 2, at, mass, NAN, 0) == SMILESS_INVALID);
-  CHECK(smiless_windows_set_gaps(windows, 2, at, mass, 0, 0) == SMILESS_OK);
-  CHECK(smiless_windows_values(windows, 1, &busy, 0, &value) == SMILESS_INVALID);
+  CHECK(smiless_windows_set_gaps(windows, 2, at, negative, NULL, 0, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_set_gaps(windows, 2, at, mass, NULL, NAN, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_set_gaps(windows, 2, at, mass, NULL, 0, 0) == SMILESS_OK);
+  CHECK(smiless_windows_values(windows, 1, &busy, 0, &value, NULL) == SMILESS_INVALID);
   CHECK(smiless_windows_follow(windows, busy, 0, 4, stays, &count, wait) == SMILESS_INVALID);
-  CHECK(smiless_windows_solve(windows, -1, price, 1e6, 0) == SMILESS_INVALID);
-  CHECK(smiless_windows_solve(windows, 2 * second, negative, 1e6, 0) == SMILESS_INVALID);
-  CHECK(smiless_windows_solve(windows, 2 * second, price, 1e6, 0) == SMILESS_OK);
-  CHECK(smiless_windows_values(windows, 1, &busy, 0, &value) == SMILESS_OK);
+  CHECK(smiless_windows_solve(windows, -1, price, NULL, 1e6, 0, 0, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_solve(windows, 2 * second, negative, NULL, 1e6, 0, 0, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_solve(windows, 2 * second, price, NULL, 1e6, 0, 0, 0) == SMILESS_OK);
+  CHECK(smiless_windows_values(windows, 1, &busy, 0, &value, NULL) == SMILESS_OK);
   CHECK(fabs(value - 3) < 1e-9); /* two cold starts if the first one is in vain, else one */
   CHECK(smiless_windows_follow(windows, busy, 0, 1, stays, &count, wait) == SMILESS_INVALID);
   CHECK(smiless_windows_follow(windows, busy, 0, 4, stays, &count, wait) == SMILESS_OK);
   CHECK(count == 2 && stays[0].start == 8 * second && stays[0].ready == 10 * second && stays[0].until == 10 * second);
   CHECK(stays[1].start == 98 * second && wait[0] == 0 && wait[1] == 0);
   smiless_windows_free(windows);
+}
+
+/* A -> B, both kept for 9 s after a service or started again for 20 s; the second arrival finds B let go already. */
+static void check_replay(void) {
+  enum { ARRIVALS = 200000 };
+  const int64_t second = 1000000000, latency[] = {second, second}, cold_start[] = {2 * second, 2 * second};
+  const int64_t levels[] = {0, 1, 2}, stays[] = {0, 2, 4}, warm[] = {1, 1}, at[] = {0, 9 * second};
+  const int64_t early = 11 * second, late = 20 * second, unordered[] = {1, 0};
+  const int32_t from[] = {0}, to[] = {1};
+  const int8_t prewarmed[] = {SMILESS_PREWARMED, SMILESS_PREWARMED}, wrong[] = {SMILESS_PREWARMED, 3};
+  const smiless_stay kept = {second, second, 9 * second}, again = {18 * second, 20 * second, INT64_MAX};
+  const smiless_stay schedule[] = {kept, again, kept, again}, backward[] = {again, kept, kept, again};
+  static int64_t many[ARRIVALS], response[ARRIVALS];
+  static uint8_t cause[ARRIVALS];
+  smiless_replay *replay = NULL;
+  smiless_tally tally[2];
+  int64_t end = 0;
+  int32_t complete = 0, calls = 0;
+  smiless_replay_free(NULL);
+  CHECK(smiless_replay_new(2, 1, to, to, &replay) == SMILESS_INVALID);
+  CHECK(strlen(smiless_replay_message(replay)) > 0);
+  CHECK(smiless_replay_set_functions(replay, latency, cold_start, prewarmed, levels, stays, schedule) ==
+        SMILESS_INVALID);
+  smiless_replay_free(replay);
+  CHECK(smiless_replay_new(2, 1, from, to, &replay) == SMILESS_OK);
+  CHECK(smiless_replay_run(replay, 2, at, 0, NULL, NULL, NULL, NULL, response, cause, tally, &end, &complete) ==
+        SMILESS_INVALID);
+  CHECK(smiless_replay_set_functions(replay, latency, cold_start, wrong, levels, stays, schedule) == SMILESS_INVALID);
+  CHECK(smiless_replay_set_functions(replay, latency, cold_start, prewarmed, levels, stays, backward) ==
+        SMILESS_INVALID);
+  CHECK(smiless_replay_set_functions(replay, latency, cold_start, prewarmed, levels, stays, schedule) == SMILESS_OK);
+  CHECK(smiless_replay_run(replay, 2, unordered, 0, NULL, NULL, NULL, NULL, response, cause, tally, &end, &complete) ==
+        SMILESS_INVALID);
+  CHECK(smiless_replay_run(replay, 2, at, 0, warm, &early, NULL, NULL, response, cause, tally, &end, &complete) ==
+        SMILESS_INVALID);
+  CHECK(smiless_replay_run(replay, 2, at, 0, warm, NULL, NULL, NULL, response, cause, tally, &end, &complete) ==
+        SMILESS_OK);
+  CHECK(complete && end == 13 * second && response[0] == 2 * second && response[1] == 4 * second);
+  CHECK(cause[0] == SMILESS_NO_WAIT && cause[1] == SMILESS_TOO_LATE);
+  CHECK(tally[0].initializing == 0 && tally[0].busy == 2 * second && tally[0].idle == 11 * second);
+  CHECK(tally[1].initializing == 2 * second && tally[1].busy == 2 * second && tally[1].idle == 8 * second);
+  CHECK(tally[1].cold_starts == 1 && tally[1].waited == 1 && tally[1].met_busy == 0 && tally[1].replicas == 1);
+  CHECK(smiless_replay_run(replay, 2, at, 1, warm, &late, NULL, NULL, response, cause, tally, &end, &complete) ==
+        SMILESS_OK);
+  CHECK(complete && end == late && response[1] == 2 * second && cause[1] == SMILESS_NO_WAIT);
+  for (int32_t i = 0; i < ARRIVALS; ++i) many[i] = i * second;
+  CHECK(smiless_replay_run(replay, ARRIVALS, many, 0, NULL, NULL, stop_at_once, &calls, response, cause, tally, &end,
+                           &complete) == SMILESS_OK);
+  CHECK(!complete && calls == 1);
+  smiless_replay_free(replay);
 }
 
 int main(void) {
@@ -253,6 +303,7 @@ int main(void) {
   for (int32_t i = 0; i < 2000; ++i) check_against_brute_force();
   check_interruption();
   check_windows();
+  check_replay();
   puts("the C API holds");
   return 0;
 }

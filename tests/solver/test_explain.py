@@ -146,7 +146,7 @@ def test_without_a_proof_nothing_is_claimed():
     unproved = Search(
         Status.FEASIBLE, found.choice, found.cost, 0.0, 1.0, found.latency, found.shortest_latency, found.work
     )
-    explanation = explain(Solution(compiled, EVERY_10, unproved, 1.0, "exact"))
+    explanation = explain(Solution(compiled, EVERY_10, unproved, 1.0, 0.99, "exact"))
     assert (explanation.saving, explanation.next_sla, explanation.next_saving) == (None, None, None)
     assert "known only of a plan that is proved optimal" in " ".join(str(explanation).split())
 
@@ -179,6 +179,17 @@ def test_a_saving_that_cannot_be_proved_is_not_claimed():
     explanation = explain(compiled.solve(EVERY_10, sla=1.0))
     assert explanation.saving is not None
     assert explanation.next_sla is None
+
+
+def test_of_a_distribution_nothing_is_claimed():
+    solution = solve(diamond(), Arrivals.empirical([10.0, 100.0]), sla=1.0)
+    explanation = explain(solution)
+    assert (explanation.saving, explanation.next_sla, explanation.next_saving) == (None, None, None)
+    assert explanation.slack == {planned.function: planned.slack for planned in solution.plan}
+    assert "would save is what a frontier finds" in " ".join(str(explanation).split())
+    short = explain(solve(chain(1.0, limits=Limits(max_replicas=1)), Arrivals.exponential(2.0)))
+    assert "infeasible" in str(short)
+    assert list(short.slack) == ["f0"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -4,6 +4,7 @@ import json
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +14,9 @@ from problems import Question, chain, diamond, nanoseconds_apart, questions
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InfeasibleError, InvalidInputError, SolverError
 from smiless_core.model import Limits
+from smiless_core.solver.charts import frontier_table_text, frontier_text
 from smiless_core.solver.lowering import CompiledProblem
-from smiless_core.solver.pareto import Frontier, frontier
-from smiless_core.solver.rendering import frontier_text
+from smiless_core.solver.pareto import Frontier, FrontierTable, frontier
 from smiless_core.solver.solution import solve
 from smiless_core.solver.tables import Status, Work
 from strategies import examples
@@ -220,11 +221,14 @@ def test_a_budget_that_ends_before_the_proof_is_an_error(monkeypatch):
 
 def test_json_holds_every_point(curve):
     written = json.loads(json.dumps(curve.to_dict(), allow_nan=False))
-    assert list(written) == ["schema", "application", "shortest_latency", "truncated", "points"]
+    assert list(written) == ["schema", "application", "over", "shortest_latency", "truncated", "points"]
     assert [(point["sla"], point["cost"]) for point in written["points"]] == [
         (point.sla, point.cost) for point in curve
     ]
+    assert written["over"] == "sla"
     for point, solved in zip(written["points"], curve, strict=True):
+        assert list(point) == ["sla", "target", "attainment", "cost", "gap", "functions"]
+        assert (point["target"], point["attainment"], point["gap"]) == (0.99, 1.0, 0.0)
         for name, function in point["functions"].items():
             configuration = solved.solution.plan[name].configuration
             assert function == {
@@ -265,6 +269,195 @@ def test_the_plot_falls_from_left_to_right(curve):
     assert heights[0] == 0
     assert heights[-1] == len(drawn) - 1
     assert heights == sorted(heights)
+
+
+# -- Arrivals that are a distribution ------------------------------------------------------------------------
+
+TWO_HUMPS = Arrivals.empirical([10.0, 100.0] * 8)
+AT_RANDOM = Arrivals.exponential(20.0)
+
+
+@pytest.fixture(scope="module")
+def walked() -> Frontier:
+    return frontier(diamond(), AT_RANDOM)
+
+
+@pytest.fixture(scope="module")
+def by_attainment() -> Frontier:
+    return frontier(diamond(), AT_RANDOM, over="attainment", max_points=12)
+
+
+@pytest.fixture(scope="module")
+def both() -> FrontierTable:
+    return frontier(diamond(), AT_RANDOM, over="both", max_points=6)
+
+
+def test_a_plan_that_waits_meets_an_sla_beyond_its_warm_latency():
+    # L = 2, T = 4, X = 9 (3/4) or 10. Ready at both: 2 + 4 + 1/4; ready at 10 alone 6, and those at 9 wait for 1 s.
+    arrivals = Arrivals.empirical([9.0, 9.0, 9.0, 10.0])
+    found = frontier(chain(2.0, cold_start=4.0), arrivals, target=1.0)
+    assert [(point.sla, point.cost) for point in found] == [(2.0, 6.25), (3.0, 6.0)]
+    late = found.points[-1].solution
+    assert (late.plan.latency, late.sla, late.attainment.fraction) == (2.0, 3.0, 1.0)
+    assert late.plan.application.sla == 3.0
+
+
+def test_costs_of_the_joint_search_fall_and_the_target_is_reached(walked):
+    assert len(walked) > 5
+    for here, there in pairwise(walked):
+        assert here.sla < there.sla
+        assert here.cost > there.cost
+    for point in walked:
+        assert (point.target, point.solution.target) == (0.99, 0.99)
+        assert 0.99 <= point.attainment == point.solution.attainment.fraction
+        assert point.solution.sla == point.sla
+        assert point.solution.plan.latency <= point.sla
+        assert point.solution.plan.cost == pytest.approx(point.cost, rel=1e-12)
+    assert walked.gap == max(point.solution.gap for point in walked) < 1.0
+    assert walked.shortest_latency == walked.points[0].sla
+
+
+def test_a_point_begins_where_its_plan_reaches_the_target(walked):
+    judged = 0
+    for point in walked:
+        if point.solution.aimed.replayed is None:  # nothing overlaps: the fraction is not counted
+            continue
+        judged += 1
+        responses = np.rint(1e9 * point.solution.replay.responses)
+        met, before = (np.mean(responses <= round(1e9 * point.sla) - less) for less in (0, 1))
+        assert met == pytest.approx(point.attainment)
+        assert before < 0.99 or point.sla == point.solution.plan.latency
+    assert judged > 0
+
+
+def test_a_part_of_a_walk_is_the_same(walked):
+    part = frontier(diamond(), AT_RANDOM, max_points=3)
+    assert part.truncated
+    assert [(point.sla, point.cost) for point in part] == [(point.sla, point.cost) for point in walked.points[-3:]]
+    below = walked.points[len(walked) // 2].sla
+    upper = frontier(diamond(), AT_RANDOM, min_sla=below)
+    assert [point.sla for point in upper] == [point.sla for point in walked.points if point.sla >= below]
+
+
+def test_costs_rise_with_attainment(by_attainment):
+    assert 4 < len(by_attainment) <= 12
+    for here, there in pairwise(by_attainment):
+        assert here.attainment < there.attainment
+        assert here.cost < there.cost
+    for point in by_attainment:
+        assert point.sla == point.solution.sla == 3.0
+        assert point.target <= point.attainment + 1e-12
+        assert point.solution.cost == point.cost
+    for target in (0.5, 0.9, 0.99):
+        found = by_attainment.at(target)
+        assert found.attainment >= target
+        assert found.cost <= solve(diamond(), AT_RANDOM, target=target).cost * (1 + 1e-12)
+    tight = frontier(diamond(), AT_RANDOM, over="attainment", sla=1.0, max_points=3)
+    assert {point.sla for point in tight} == {1.0}
+    assert len(tight) <= 3
+    assert tight.points[-1].cost > by_attainment.points[-1].cost
+
+
+def test_in_a_table_costs_never_rise_with_less_to_do(both):
+    assert len(both.slas) <= 6
+    assert list(both.slas) == sorted(both.slas)
+    for row, sla in zip(both.cells, both.slas, strict=True):
+        for point, target in zip(row, both.targets, strict=True):
+            assert (point.sla, point.target) == (sla, target)
+            assert point.attainment >= target - 1e-12
+            assert point.solution.sla <= sla
+            assert point.solution.plan.latency <= sla
+            assert point.cost <= solve(both.problem, AT_RANDOM, sla=sla, target=target).cost * (1 + 1e-12)
+    costs = np.array(both.costs)
+    assert (np.diff(costs, axis=0) <= 0.0).all()
+    assert (np.diff(costs, axis=1) >= 0.0).all()
+    assert (costs[0] > costs[-1]).all()
+    assert len(both.points) == costs.size
+    assert repr(both) == f"<FrontierTable of 'diamond': {len(both.slas)} x 5>"
+
+
+def test_targets_out_of_reach_are_no_cells():
+    problem = chain(1.0, sla=2.0, limits=Limits(max_replicas=1))
+    # A third finds the instance busy; with less than half of it served on time, there is nothing to tabulate.
+    with pytest.raises(InfeasibleError, match="the highest attainment found with max_replicas = 1"):
+        frontier(problem, Arrivals.exponential(2.0), over="both")
+    partly = frontier(problem, Arrivals.exponential(8.0), over="both")
+    assert np.isinf(partly.costs[0][-1])
+    assert np.isfinite(partly.costs[0][0])
+    assert "No plan that was found reaches" in str(partly)
+    reached = frontier(problem, Arrivals.exponential(8.0), over="attainment")
+    with pytest.raises(InvalidInputError, match=r"^attainment: 0\.99 is beyond 0\.8.*, where this frontier ends"):
+        reached.at(0.99)
+    with pytest.raises(InfeasibleError, match="no plan reaches a target of 99 %"):
+        frontier(problem, Arrivals.exponential(8.0))
+    assert frontier(problem, Arrivals.exponential(8.0), target=0.8).points[-1].attainment >= 0.8
+
+
+@pytest.mark.parametrize("over", ["sla", "attainment", "both"])
+def test_progress_of_the_joint_search_rises(over):
+    seen = []
+    found = frontier(diamond(), TWO_HUMPS, over=over, max_points=5, progress=lambda *step: seen.append(step))
+    counts, fractions = zip(*seen, strict=True)
+    assert list(fractions) == sorted(fractions)
+    assert 0.0 < fractions[0] <= fractions[-1] <= 1.0
+    assert counts[-1] >= len(found.points) > 0
+    if over != "sla":
+        assert fractions[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"over": "time"}, "over"),
+        ({"over": "attainment", "min_sla": 1.0}, "min_sla"),
+        ({"over": "attainment", "max_sla": 1.0}, "max_sla"),
+        ({"over": "attainment", "target": 0.5}, "target"),
+        ({"over": "attainment", "sla": -1.0}, "sla"),
+        ({"over": "both", "sla": 1.0}, "sla"),
+        ({"over": "both", "target": 0.5}, "target"),
+        ({"sla": 1.0}, "sla"),
+        ({"target": 0.0}, "target"),
+        ({"target": 1.5}, "target"),
+    ],
+)
+def test_wrong_arguments_of_a_distribution_are_named(settings, place):
+    with pytest.raises(InvalidInputError) as caught:
+        frontier(diamond(), TWO_HUMPS, **settings)
+    assert caught.value.place == place
+
+
+@pytest.mark.parametrize("over", ["attainment", "both"])
+def test_only_a_distribution_has_an_attainment_to_choose(over):
+    with pytest.raises(InvalidInputError, match=r"^over: .* meet an SLA always or never"):
+        frontier(diamond(), EVERY_10, over=over)
+    with pytest.raises(InvalidInputError, match=r"^arrivals: expected Arrivals"):
+        frontier(diamond(), 10.0, over=over)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_texts_of_a_distribution_fit_the_width(walked, by_attainment, both, width):
+    texts = [frontier_text(walked, width=width), frontier_text(by_attainment, width=width)]
+    texts.append(frontier_table_text(both, width=width))
+    for text in texts:
+        assert max(map(len, text.splitlines())) <= width
+        assert text.isascii()
+        assert "joint search; the largest gap to a proved bound is" in " ".join(text.split())
+        assert "exact" not in text
+    assert f"{walked.points[0].sla:.9f}" in texts[0]
+    for point in (by_attainment.points[0], by_attainment.points[-1]):
+        assert f"{1e6 * point.cost:,.2f}" in texts[1]
+    for sla in both.slas:
+        assert f"{sla:.3f}" in texts[2]
+
+
+def test_the_plot_rises_with_attainment(by_attainment):
+    lines = [line for line in frontier_text(by_attainment, width=100).splitlines() if "|" in line]
+    drawn = [line.split("|")[1] for line in lines]
+    columns = [[row for row, cells in enumerate(drawn) if cells[at : at + 1] == "*"] for at in range(len(drawn[0]))]
+    assert all(len(rows) == 1 for rows in columns)
+    heights = [row for (row,) in columns]
+    assert (heights[0], heights[-1]) == (len(drawn) - 1, 0)
+    assert heights == sorted(heights, reverse=True)
 
 
 def test_repr_is_short(curve):

@@ -348,7 +348,8 @@ def test_slack_is_how_much_one_latency_can_grow(drawn):
         ({"time_limit": 0.0}, "time_limit: .*0"),
         ({"time_limit": math.nan}, "time_limit: .*nan"),
         ({"arrivals": 10.0}, "arrivals: expected Arrivals"),
-        ({"arrivals": Arrivals.exponential(10.0)}, r"arrivals: .*fixed interval.*Arrivals.every\(arrivals.mean\)"),
+        ({"target": 0.0}, "target: .*0"),
+        ({"target": 1.5}, "target: .*1.5"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, line):

@@ -1,16 +1,22 @@
 """Solutions as text: plain, within its width, and worth reading."""
 
+import math
+import re
 import subprocess
 import sys
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from problems import chain, diamond
 from smiless_core.arrivals import Arrivals
 from smiless_core.model import Function, Limits, Problem
-from smiless_core.solver.formatting import aligned, dollars, exact_seconds, seconds
+from smiless_core.solver.attainment import Attainment
+from smiless_core.solver.drawing import _Bar, _drawn
+from smiless_core.solver.formatting import aligned, brief_seconds, dollars, exact_seconds, seconds, share, time_spans
 from smiless_core.solver.lowering import CompiledProblem
-from smiless_core.solver.rendering import solution_text
+from smiless_core.solver.rendering import _misses, solution_text
 from smiless_core.solver.solution import Solution, solve
 from smiless_core.solver.tables import Search, Status, Work
 
@@ -104,7 +110,7 @@ def test_every_readiness_has_its_words():
         choice = found.choice.copy()
         choice[1] = mode
         search = Search(Status.FEASIBLE, choice, 9.0, 1.0, 0.8, 3.0, 3.0, Work())
-        text = solution_text(Solution(compiled, EVERY_10, search, 10.0, "exact"), width=100)
+        text = solution_text(Solution(compiled, EVERY_10, search, 10.0, 0.99, "exact"), width=100)
         (row,) = [line for line in text.splitlines() if line.startswith("f1")]
         words.append(row.split("  ")[6].strip() or row)
     assert "starts 8.000 s, ready 11.000 s" in words[0]
@@ -128,6 +134,229 @@ def test_the_footer_says_what_more_sla_would_save():
     footer = " ".join(str(solution).split("\n\n")[-1].split())
     assert footer.startswith("10 ms more of SLA would save ")
     assert "The next cheaper plan needs an SLA of " in footer
+
+
+# -- Arrivals that are a distribution ------------------------------------------------------------------------
+
+TWO_HUMPS = Arrivals.empirical([10.0, 100.0] * 8)
+RARELY_SCATTERED = Arrivals.mixture(
+    weights=[0.9, 0.1],
+    components=[Arrivals.every(2.0), Arrivals.from_survival(times=[1000.0, 10000.0], survival=[1.0, 0.0])],
+)
+
+
+def bars_of(text: str) -> dict[str, str]:
+    """Return what is between the bars of each row of the timeline."""
+    rows = [line for line in text.splitlines() if line.count("|") == 2 and line.endswith("|")]
+    return {line.partition("|")[0].strip(): line.split("|")[1] for line in rows}
+
+
+def test_a_distribution_worth_reading():
+    solution = solve(chain(1.0, 2.0, sla=3.0), TWO_HUMPS, target=1.0)
+    lines = solution_text(solution, width=80).splitlines()
+    assert lines[0].startswith("application: ")
+    assert " for an SLA of 3 s, a target of 100 % and arrivals" in " ".join(lines[:2])
+    page = " ".join(" ".join(lines).split())
+    assert "100 % of invocations meet the SLA; the target is 100 %" in page
+    assert "misses" not in page
+    assert "ready set 10.00 s, 100.0 s after the invocation before" in page
+    assert "17 recorded arrivals" in page
+    assert "ready 10.00 s, 100.0 s" in page, "f0"
+    assert "ready 11.00 s, 101.0 s" in page, "f1, whose work comes a second later"
+    assert "would save" not in page
+
+
+def test_the_timeline_shows_what_an_invocation_finds():
+    text = solution_text(solve(chain(1.0, 2.0, cold_start=6.0, sla=3.0), TWO_HUMPS, target=1.0), width=120)
+    bars = bars_of(text)
+    assert list(bars) == ["invocations", "ready set", "f0", "f1"]
+    assert len({len(cells) for cells in bars.values()}) == 1
+    met = [at for at, cells in enumerate(bars["invocations"]) if cells != " "]
+    assert len(met) == 2, "two atoms"
+    for name in ("ready set", "f0", "f1"):
+        assert [at for at, cells in enumerate(bars[name]) if cells == "="] == met
+    # Six seconds of initialization before each.
+    assert bars["f0"][met[0] - 1] == ">"
+    assert bars["f0"][met[1] - 1] == ">"
+    assert bars["f0"][met[1] - len(bars["f0"]) // 10] == " "
+
+
+def test_bars_agree_with_a_count_of_moments():
+    """Against a look at many moments of every column."""
+    generator = np.random.default_rng(3)
+    for _ in range(200):
+        times = np.sort(generator.uniform(1.0, 100.0, 6)).reshape(2, 3)
+        if generator.random() < 0.3:
+            times[0, 1] = times[0, 0]
+        if generator.random() < 0.3:
+            times[1, 2] = math.inf
+        edges = np.geomspace(0.5, 120.0, 60) if generator.random() < 0.5 else np.linspace(0.0, 120.0, 60)
+        serving = float(generator.uniform(0.0, times[0, 0]))
+        drawn = _drawn(_Bar("f", 1, times, serving), edges)
+        for at, (low, high) in enumerate(pairwise(edges)):
+            moments = np.linspace(low, high, 4000, endpoint=False)[:, None]
+            ready = ((times[:, 1] <= moments) & (moments <= times[:, 2])).any()
+            starting = ((times[:, 0] <= moments) & (moments < times[:, 1])).any()
+            expected = "=" if ready else ">" if starting else "#" if high <= serving else " "
+            narrow = np.abs(times - np.array([[low], [high]])[:, None]).min() < 2 * (high - low) / 4000
+            assert drawn[at] == expected or narrow
+
+
+def test_the_likely_is_marked_stronger():
+    arrivals = Arrivals.mixture(
+        weights=[0.8, 0.2], components=[Arrivals.gamma(mean=10.0, shape=30.0), Arrivals.gamma(mean=200.0, shape=30.0)]
+    )
+    text = solution_text(solve(chain(1.0, sla=1.0), arrivals, target=0.9), width=120)
+    cells = bars_of(text)["invocations"]
+    ranks = [" .:-+*%@".index(mark) for mark in cells]
+    first, second = max(ranks[: len(ranks) // 2]), max(ranks[len(ranks) // 2 :])
+    assert first == 7
+    assert 0 < second < first
+    assert "time since the one before, logarithmic" in text
+    narrow = solution_text(solve(chain(1.0, sla=1.0), Arrivals.gamma(mean=10.0, shape=30.0), target=0.9), width=120)
+    assert "logarithmic" not in narrow
+
+
+def test_further_instances_have_rows_of_their_own():
+    solution = solve(chain(2.0, sla=2.0), Arrivals.exponential(2.0), target=0.99)
+    text = solution_text(solution, width=100)
+    bars = bars_of(text)
+    assert list(bars)[:3] == ["invocations", "f0", "2nd"]
+    assert len(bars) <= 4, "no more than three"
+    with_schedule = sum(bool(stays) for stays in solution.plan["f0"].further)
+    assert with_schedule > 2
+    assert f"Further instances ({with_schedule + 2 - len(bars)} are not drawn)" in " ".join(text.split())
+    assert "x cpu 1 core" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+@pytest.mark.parametrize(
+    ("arrivals", "settings"),
+    [
+        (Arrivals.exponential(20.0), {}),
+        (Arrivals.exponential(0.3), {"sla": 1.0}),
+        (Arrivals.exponential(20.0), {"limits": Limits(announces_arrivals=True), "target": 0.9}),
+        (Arrivals.exponential(2.0), {"limits": Limits(max_replicas=1)}),
+        (TWO_HUMPS, {"sla": 1.0}),
+        (TWO_HUMPS, {"sla": 0.1}),
+        (Arrivals.smoothed([60.0, 61.0, 59.0, 60.0, 300.0]), {"sla": 30.0}),
+    ],
+)
+def test_a_distribution_fits_the_width_and_loses_no_name(width, arrivals, settings):
+    long = "a-function-with-a-name-of-some-eighty-characters-which-no-column-of-a-table-could-hold"
+    asked = {name: value for name, value in settings.items() if name != "limits"}
+    limits = {name: value for name, value in settings.items() if name == "limits"}
+    solution = solve(renamed({"left": long, "right": "[/] the right one"}, **limits), arrivals, **asked)
+    text = solution_text(solution, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert not any(line.endswith(" ") for line in text.splitlines())
+    assert text.isascii()
+    bars = bars_of(text)
+    assert bool(bars) == (solution.aimed is not None)
+    assert len({len(cells) for cells in bars.values()}) <= 1
+    for name in ("detect", "right", "join"):
+        assert name in text
+    headers = [line for line in text.splitlines() if line.startswith("function")]
+    first_column = [line[: headers[0].index("runs on")].strip() for line in text.splitlines()]
+    assert long in "".join(first_column)
+
+
+def test_misses_are_told_in_words_and_add_up():
+    solution = solve(chain(1.0, 2.0, sla=3.0), Arrivals.exponential(40.0), target=0.8)
+    flat = " ".join(str(solution).split())
+    (told,) = re.findall(r"misses (.*?) ready set", flat)
+    fractions = [float(part) for part in re.findall(r"([\d.e-]+) %", told)]
+    assert fractions == sorted(fractions, reverse=True)
+    assert sum(fractions) == pytest.approx(100 * (1 - solution.attainment.fraction), rel=0.02)
+    assert "overlap (while the instances that are there still serve others)" in told
+    early = solve(chain(1.0, sla=1.0), Arrivals.empirical([5.0] * 1 + [50.0] * 9), target=0.85)
+    assert "10 % come too early (before the next instance is ready)" in " ".join(str(early).split())
+    every = _misses(Attainment(0.9, too_early=0.01, too_late=0.03, overlap=0.02, cold_tail=0.04))
+    assert [part.split(" (")[0] for part in every.split("; ")] == [
+        "4 % come in the cold tail",
+        "3 % come too late",
+        "2 % overlap",
+        "1 % come too early",
+    ]
+
+
+def test_what_a_replay_costs_is_explained_where_it_differs():
+    overlapping = " ".join(str(solve(chain(2.0, sla=2.0), Arrivals.exponential(2.0))).split())
+    assert re.search(r"replayed \$[\d.,]+ per invocation over [\d,]+ drawn arrivals", overlapping)
+    apart = solve(chain(1.0, sla=1.0), Arrivals.empirical([9.0, 11.0] * 50), target=1.0)
+    assert apart.replay_cost == pytest.approx(apart.cost, rel=0.05)
+    differs = abs(apart.replay_cost / apart.cost - 1) >= 5e-4
+    assert (re.search(r"recorded arrivals, .* %", " ".join(str(apart).split())) is not None) == differs
+
+
+def test_what_stays_has_its_words():
+    kept = str(solve(chain(1.0, sla=1.0), Arrivals.empirical([2.0, 4.0, 6.0]), target=1.0))
+    assert re.search(r"kept 5\.?0* s", kept)
+    cold = str(solve(chain(1.0, cold_start=3.0, sla=4.0), Arrivals.exponential(1000.0)))
+    assert "on request, ready 3.000 s later" in cold
+    assert "none needed: cold starts fit into the SLA" in cold
+    tolerant = str(solve(chain(1.0, cold_start=3.0, sla=9.0), RARELY_SCATTERED))
+    assert "on request; kept 1 s" in tolerant
+
+
+def test_a_target_out_of_reach_shows_what_comes_closest():
+    solution = solve(chain(1.0, sla=2.0, limits=Limits(max_replicas=1)), Arrivals.exponential(2.0))
+    text = " ".join(str(solution).split())
+    assert text.startswith("application: infeasible for an SLA of 2 s, a target of 99 % and arrivals exponential")
+    assert "The highest attainment found with max_replicas = 1 is" in text
+    assert "limited by f0. This is that plan:" in text
+    assert "bound" not in text
+    assert "replayed" not in text
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [
+        (1.0, "100 %"),
+        (0.0, "0 %"),
+        (0.99, "99 %"),
+        (0.9953, "99.53 %"),
+        (0.99995, "99.995 %"),
+        (0.9, "90 %"),
+        (0.333333, "33 %"),
+        (1 - 1e-12, "100 %"),
+    ],
+)
+def test_share(fraction, text):
+    assert share(fraction) == text
+
+
+@pytest.mark.parametrize(
+    ("spans", "text"),
+    [
+        ([(0.0, math.inf)], "always"),
+        ([(0.0, 74.005)], "up to 74 s"),
+        ([(8.12, 12.04), (95.0, 101.3)], "8.1-12.0 s, 95.0-101.3 s"),
+        ([(10.0, 10.0)], "10.00 s"),
+        ([(5.25, math.inf)], "from 5.2 s on"),
+        (
+            [(1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0)],
+            "1.0-2.0 s, 3.0-4.0 s, 5.0-6.0 s, 2 more, up to 10 s",
+        ),
+        (
+            [(1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, math.inf)],
+            "1.0-2.0 s, 3.0-4.0 s, 5.0-6.0 s, 1 more, from 7 s on the last",
+        ),
+        ([(0.0, 0.0)], "up to 0 s"),
+        ([(1000.0, 2500.0)], "1,000-2,500 s"),
+        ([(0.0021, 0.0034)], "0.0021-0.0034 s"),
+    ],
+)
+def test_time_spans(spans, text):
+    assert time_spans(spans) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0 s"), (74.005, "74 s"), (1234.0, "1,230 s"), (0.05, "50 ms"), (0.000176, "0.176 ms"), (3e-9, "3 ns")],
+)
+def test_brief_seconds(value, text):
+    assert brief_seconds(value) == text
 
 
 def test_rich_is_loaded_by_those_who_print():

@@ -249,11 +249,14 @@ KEYS = [
     "sla",
     "attainment_target",
     "cost",
+    "replay_cost",
     "bound",
     "gap",
     "latency",
     "cold_latency",
     "attainment",
+    "misses",
+    "ready_set",
     "critical_path",
     "shortest_latency",
     "limited_by",
@@ -270,6 +273,7 @@ FUNCTION_KEYS = [
     "latency",
     "cold_start",
     "schedule",
+    "levels",
     "prewarm",
     "keep_alive",
     "cost",
@@ -292,12 +296,16 @@ def test_json_has_exactly_its_keys_and_finite_numbers(question: Question):
         assert list(function) == FUNCTION_KEYS
         assert function["cost"] == plan[name].cost
         assert [list(stay) for stay in function["schedule"]] == [["start", "ready", "until"]] * len(plan[name].schedule)
+        assert function["levels"] == ([function["schedule"]] if function["schedule"] else [])
+    assert (written["misses"], written["ready_set"]) == (None, [])
     if solution.feasible:
         assert written["cost"] == math.fsum(function["cost"] for function in written["functions"].values())
         assert (written["gap"], written["limited_by"]) == (0.0, [])
+        assert (written["replay_cost"], written["attainment"]) == (written["cost"], 1.0)
         assert written["latency"] <= sla
     else:
-        assert [written[key] for key in ("cost", "bound", "gap")] == [None] * 3
+        assert [written[key] for key in ("cost", "replay_cost", "bound", "gap")] == [None] * 4
+        assert written["attainment"] == 0.0
         assert written["latency"] == written["shortest_latency"] > sla
         assert written["limited_by"] == written["critical_path"]
 
@@ -307,9 +315,82 @@ def test_json_has_no_windows_without_a_schedule():
     found = compiled.search(EVERY_10, 10.0)
     on_request = Search(*(getattr(found, name) for name in Search.__slots__))
     object.__setattr__(on_request, "choice", found.choice + 1)
-    function = Solution(compiled, EVERY_10, on_request, 10.0, "exact").to_dict()["functions"]["f1"]
+    function = Solution(compiled, EVERY_10, on_request, 10.0, 0.99, "exact").to_dict()["functions"]["f1"]
     assert function["readiness"] == "on_request"
-    assert (function["schedule"], function["prewarm"], function["keep_alive"]) == ([], None, None)
+    assert (function["schedule"], function["levels"]) == ([], [])
+    assert (function["prewarm"], function["keep_alive"]) == (None, None)
+
+
+TWO_HUMPS = Arrivals.empirical([10.0, 100.0] * 8)
+
+
+def test_json_of_a_distribution_holds_every_level():
+    problem = chain(1.0, 2.0, sla=3.0)
+    solution = solve(problem, Arrivals.exponential(4.0), target=0.9)
+    written = json.loads(json.dumps(solution.to_dict(), allow_nan=False))
+    assert list(written) == KEYS
+    assert (written["attainment_target"], written["replay_cost"]) == (0.9, solution.replay_cost)
+    assert written["replay_cost"] != written["cost"], "one is reckoned, the other happened"
+    assert written["attainment"] == solution.attainment.fraction >= 0.9
+    assert written["misses"] == {
+        name: getattr(solution.attainment, name) for name in ("too_early", "too_late", "overlap", "cold_tail")
+    }
+    assert [tuple(span) for span in written["ready_set"]] == [
+        (begin, None if math.isinf(end) else end) for begin, end in solution.plan.ready_set
+    ]
+    deep = 0
+    for assignment in solution.plan:
+        function = written["functions"][assignment.function]
+        stays = [
+            [
+                {"start": stay.start, "ready": stay.ready, "until": None if math.isinf(stay.until) else stay.until}
+                for stay in level
+            ]
+            for level in (assignment.schedule, *assignment.further)
+        ]
+        assert function["levels"] == stays
+        assert function["schedule"] == stays[0]
+        deep = max(deep, len(stays))
+    assert deep > 1
+
+
+def test_what_never_ends_is_null():
+    arrivals = Arrivals.from_survival(times=[2.0, 5.0], survival=[1.0, 0.5], tail_excess=1.0)
+    kept = solve(chain(1.0, sla=1.0), arrivals, target=1.0)
+    written = json.loads(json.dumps(kept.to_dict(), allow_nan=False))
+    assert written["ready_set"][-1][1] is None
+    assert written["functions"]["f0"]["schedule"][-1]["until"] is None
+    assert written["functions"]["f0"]["keep_alive"] is None
+
+
+def test_the_sla_of_a_distribution_may_be_out_of_reach():
+    hopeless = solve(chain(1.0, 2.0), TWO_HUMPS, sla=2.0)
+    assert (hopeless.status, hopeless.attainment, hopeless.shortest_latency) == (Status.INFEASIBLE, None, 3.0)
+    assert hopeless.closest is hopeless.fastest
+    assert hopeless.limited_by == ("f0", "f1")
+    written = hopeless.to_dict()
+    assert (written["attainment"], written["misses"], written["replay_cost"]) == (0.0, None, None)
+    with pytest.raises(InfeasibleError, match=r"no plan meets an sla of 2 s: the shortest latency .* is 3 s"):
+        _ = hopeless.plan
+
+
+def test_the_target_may_be_out_of_reach():
+    problem = chain(1.0, 0.01, sla=2.0, limits=Limits(max_replicas=1))
+    short = solve(problem, Arrivals.exponential(2.0))
+    assert short.status is Status.INFEASIBLE
+    assert short.shortest_latency <= 2.0
+    # M/D/1/1: of arrivals at half the rate of service, a third find the instance busy.
+    assert short.attainment.fraction == pytest.approx(2 / 3, abs=0.02)
+    assert short.limited_by == ("f0",)
+    assert short.closest.attainment == short.attainment.fraction
+    with pytest.raises(InfeasibleError) as caught:
+        _ = short.plan
+    assert "no plan reaches a target of 99 % within an sla of 2 s: the highest attainment found" in str(caught.value)
+    assert "with max_replicas = 1 is 6" in str(caught.value)
+    assert str(caught.value).endswith("limited by f0")
+    reached = solve(problem, Arrivals.exponential(2.0), target=0.6)
+    assert reached.feasible
+    assert reached.closest is reached.plan
 
 
 def test_solve_takes_what_the_compiled_problem_takes():

@@ -79,11 +79,13 @@ def test_the_recursion_values_what_it_does(case, price, tolerated, keep):
     same = evaluate_schedule(arrivals, found.stays, latency=latency, cold_start=cold_start, tolerated_wait=tolerated)
     assert (same.residency, same.misses, same.mean_wait) == (found.residency, found.misses, found.mean_wait)
     atoms = arrivals.atoms()
-    windows = Windows(atoms.times, atoms.mass, 0.0, 0.0)
-    windows.solve(cold_start * 10**9, np.full(len(atoms.times), price), price, 0)
-    value = windows.values(np.array([latency * 10**9]), 0)[0]
+    windows = Windows(atoms.times, atoms.mass, np.zeros(len(atoms.mass)), 0.0, 0.0)
+    prices = np.full(len(atoms.times), price)
+    windows.solve(cold_start * 10**9, prices, prices, price, 0)
+    (value,), (missed,) = windows.values(np.array([latency * 10**9]), 0)
     never_late = switching_policy(arrivals, latency=latency, cold_start=cold_start, miss_price=price)
     assert latency + value == pytest.approx(never_late.residency + price * never_late.misses, rel=1e-12)
+    assert missed == pytest.approx(never_late.misses, abs=1e-12)
 
 
 @given(cases(), st.data())

@@ -88,8 +88,9 @@ SMILESS_API smiless_status smiless_search_solve(smiless_search *search, const do
                                                 void *context, int32_t *choice, smiless_result *result);
 
 /* When an instance should exist between two services, for a distribution of the time X from one arrival to the next:
- * atoms in ascending order (nanoseconds) with their probabilities, and what lies beyond the last one: a probability
- * and the mean time (seconds) from the last atom. Handles and messages are as for smiless_search. */
+ * atoms in ascending order (nanoseconds) with their probabilities, the probabilities that are spread evenly from the
+ * atom before (or 0) to each, and what lies beyond the last one: a probability and the mean time (seconds) from the
+ * last atom. Handles and messages are as for smiless_search. */
 typedef struct smiless_windows smiless_windows;
 
 /* One stay of an instance, nanoseconds after the arrival that it served last: it starts, is ready, and is let go
@@ -102,25 +103,93 @@ SMILESS_API smiless_status smiless_windows_new(smiless_windows **out);
 SMILESS_API void smiless_windows_free(smiless_windows *windows);
 SMILESS_API const char *smiless_windows_message(const smiless_windows *windows);
 
-/* Set the distribution; the arrays are copied. */
+/* Set the distribution; the arrays are copied. `spread` may be NULL: nothing between the atoms. */
 SMILESS_API smiless_status smiless_windows_set_gaps(smiless_windows *windows, int32_t atoms, const int64_t *at,
-                                                    const double *mass, double tail_mass, double tail_excess);
+                                                    const double *mass, const double *spread, double tail_mass,
+                                                    double tail_excess);
 
 /* Find the optimal switching policy for a cold start (nanoseconds): least expected residency plus misses. An arrival
- * at atom i that waits for longer than `tolerated` costs price[i] seconds of residency, one beyond the last atom
- * tail_price. */
+ * at atom i that waits for longer than `tolerated` costs price[i] seconds of residency, one of what is spread before it
+ * spread_price[i] (NULL: the same), one beyond the last atom tail_price. Instances are let go, and become ready, at
+ * atoms only: where nothing is spread between them that is optimal.
+ *
+ * With an absence_price above 0 the values are lower bounds for another question: every second of its own cold start
+ * costs an arrival that much, unless it comes up to `grace` nanoseconds before the start of an initialization, and no
+ * arrival is missed that comes then or during it. Such a policy cannot be followed. */
 SMILESS_API smiless_status smiless_windows_solve(smiless_windows *windows, int64_t cold_start, const double *price,
-                                                 double tail_price, int64_t tolerated);
+                                                 const double *spread_price, double tail_price, int64_t tolerated,
+                                                 double absence_price, int64_t grace);
 
 /* Expected seconds from the end of a service of busy[i] nanoseconds to the next one: residency, initialisation, and
- * priced misses, when the instance stays for at least `keep` nanoseconds. Arrivals before busy[i] are left out. */
+ * priced misses, when the instance stays for at least `keep` nanoseconds; and in misses[i], unless that is NULL, the
+ * probability of a wait for longer than tolerated, whatever its price. Arrivals before busy[i] are left out. */
 SMILESS_API smiless_status smiless_windows_values(const smiless_windows *windows, int64_t count, const int64_t *busy,
-                                                  int64_t keep, double *value);
+                                                  int64_t keep, double *value, double *misses);
 
 /* What the policy does after that service. Writes up to `room` stays (an application has at most atoms + 1) and their
  * number, and per atom how long an arrival there waits. */
 SMILESS_API smiless_status smiless_windows_follow(smiless_windows *windows, int64_t busy, int64_t keep, int32_t room,
                                                   smiless_stay *stays, int32_t *count, int64_t *wait);
+
+/* Which instance serves each arrival, when each takes `busy` nanoseconds and the first free one serves, in the order of
+ * their numbers: level[i] from 0, and gap[i], the nanoseconds since the arrival that this level served before (-1:
+ * none). `at` is in ascending order. */
+SMILESS_API smiless_status smiless_levels(int64_t count, const int64_t *at, int64_t busy, int32_t *level, int64_t *gap);
+
+/* Recorded arrivals of one application, met by given schedules. Times are nanoseconds within 73 years of 0. Handles and
+ * messages are as for smiless_search. */
+typedef struct smiless_replay smiless_replay;
+
+typedef enum smiless_readiness {
+  SMILESS_PREWARMED = 0,  /* on a schedule */
+  SMILESS_ON_ARRIVAL = 1, /* when the invocation is announced, or just early enough for the request */
+  SMILESS_ON_REQUEST = 2  /* when the request comes */
+} smiless_readiness;
+
+/* Why an invocation waited: of the first prewarmed function, in topological order, whose request did not start at once,
+ * what the first level was doing. Waits for the other two kinds of readiness are planned and have no cause. */
+typedef enum smiless_cause {
+  SMILESS_NO_WAIT = 0,
+  SMILESS_TOO_EARLY = 1, /* initializing, or absent with its first stay yet to start */
+  SMILESS_TOO_LATE = 2,  /* let go, with a later stay yet to start */
+  SMILESS_OVERLAP = 3,   /* serving or initializing for another request */
+  SMILESS_COLD_TAIL = 4  /* absent with no stay left, or without a schedule */
+} smiless_cause;
+
+/* What the instances of one function did. */
+typedef struct smiless_tally {
+  int64_t initializing, busy, idle; /* nanoseconds */
+  int64_t cold_starts;              /* initializations begun */
+  int64_t waited;                   /* requests that did not start at once */
+  int64_t met_busy;                 /* requests that came while an instance of the function was serving */
+  int64_t replicas;                 /* levels ever used */
+} smiless_tally;
+
+/* Compile a DAG, as smiless_search_new does. */
+SMILESS_API smiless_status smiless_replay_new(int32_t functions, int32_t edges, const int32_t *from, const int32_t *to,
+                                              smiless_replay **out);
+SMILESS_API void smiless_replay_free(smiless_replay *replay);
+SMILESS_API const char *smiless_replay_message(const smiless_replay *replay);
+
+/* Set what the functions do; the arrays are copied. Function v has the levels level_offsets[v] ..
+ * level_offsets[v + 1] - 1, level k the stays stay_offsets[k] .. stay_offsets[k + 1] - 1, in ascending order. Only
+ * prewarmed functions (readiness[v] is a smiless_readiness) have levels. A request takes the idle instance of the
+ * lowest level, else the one that is ready first of those that initialize for nobody, else a new one in the lowest
+ * level that is free; after the service the instance follows the schedule of its level, and without one it ends. */
+SMILESS_API smiless_status smiless_replay_set_functions(smiless_replay *replay, const int64_t *latency,
+                                                        const int64_t *cold_start, const int8_t *readiness,
+                                                        const int64_t *level_offsets, const int64_t *stay_offsets,
+                                                        const smiless_stay *stays);
+
+/* Replay arrivals, in ascending order. `announced`: every function learns of an invocation when it arrives, and
+ * promises it an instance. `warm` (NULL: none) is how many levels of each function are idle from the first arrival
+ * until they first serve; `horizon` (NULL: the last finish) is where billing ends; `stop` may be NULL. Receives per
+ * invocation the response time and its smiless_cause, per function its tally, and where billing ended. When `stop` ends
+ * the replay *complete is 0 and the rest is unspecified. */
+SMILESS_API smiless_status smiless_replay_run(smiless_replay *replay, int64_t arrivals, const int64_t *at,
+                                              int32_t announced, const int64_t *warm, const int64_t *horizon,
+                                              smiless_stop stop, void *context, int64_t *response, uint8_t *cause,
+                                              smiless_tally *tally, int64_t *end, int32_t *complete);
 
 #ifdef __cplusplus
 }

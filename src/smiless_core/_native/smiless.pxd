@@ -1,5 +1,5 @@
 # The C API, as declared in csrc/include/smiless/smiless.h.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 cdef extern from "smiless/smiless.h" nogil:
     ctypedef enum smiless_status:
@@ -51,15 +51,45 @@ cdef extern from "smiless/smiless.h" nogil:
     void smiless_windows_free(smiless_windows *windows)
     const char *smiless_windows_message(const smiless_windows *windows)
     smiless_status smiless_windows_set_gaps(
-        smiless_windows *windows, int32_t atoms, const int64_t *at, const double *mass, double tail_mass, double tail_excess
+        smiless_windows *windows, int32_t atoms, const int64_t *at, const double *mass, const double *spread,
+        double tail_mass, double tail_excess
     )
     smiless_status smiless_windows_solve(
-        smiless_windows *windows, int64_t cold_start, const double *price, double tail_price, int64_t tolerated
+        smiless_windows *windows, int64_t cold_start, const double *price, const double *spread_price,
+        double tail_price, int64_t tolerated, double absence_price, int64_t grace
     )
     smiless_status smiless_windows_values(
-        const smiless_windows *windows, int64_t count, const int64_t *busy, int64_t keep, double *value
+        const smiless_windows *windows, int64_t count, const int64_t *busy, int64_t keep, double *value,
+        double *misses
     )
     smiless_status smiless_windows_follow(
         smiless_windows *windows, int64_t busy, int64_t keep, int32_t room, smiless_stay *stays, int32_t *count,
         int64_t *wait
+    )
+    smiless_status smiless_levels(int64_t count, const int64_t *at, int64_t busy, int32_t *level, int64_t *gap) nogil
+
+    ctypedef struct smiless_replay
+
+    ctypedef struct smiless_tally:
+        int64_t initializing
+        int64_t busy
+        int64_t idle
+        int64_t cold_starts
+        int64_t waited
+        int64_t met_busy
+        int64_t replicas
+
+    smiless_status smiless_replay_new(
+        int32_t functions, int32_t edges, const int32_t *origin, const int32_t *to, smiless_replay **out
+    )
+    void smiless_replay_free(smiless_replay *replay)
+    const char *smiless_replay_message(const smiless_replay *replay)
+    smiless_status smiless_replay_set_functions(
+        smiless_replay *replay, const int64_t *latency, const int64_t *cold_start, const int8_t *readiness,
+        const int64_t *level_offsets, const int64_t *stay_offsets, const smiless_stay *stays
+    )
+    smiless_status smiless_replay_run(
+        smiless_replay *replay, int64_t arrivals, const int64_t *at, int32_t announced, const int64_t *warm,
+        const int64_t *horizon, smiless_stop stop, void *context, int64_t *response, uint8_t *cause,
+        smiless_tally *tally, int64_t *end, int32_t *complete
     )

@@ -9,6 +9,7 @@ from smiless_core._native.smiless cimport (
     SMILESS_INVALID,
     SMILESS_NO_MEMORY,
     SMILESS_OK,
+    smiless_levels,
     smiless_status,
     smiless_stay,
     smiless_windows,
@@ -33,6 +34,8 @@ cdef class Windows:
         Atoms, nanoseconds, ascending.
     mass : float64 array, shape (n,)
         Their probabilities.
+    spread : float64 array, shape (n,)
+        Probabilities spread evenly from the atom before (or 0) to each.
     tail_mass, tail_excess : float
         Probability of a time beyond the last atom, and the mean seconds from there.
     """
@@ -41,12 +44,18 @@ cdef class Windows:
     cdef int32_t _atoms
 
     def __init__(
-        self, const int64_t[::1] at not None, const double[::1] mass not None, double tail_mass, double tail_excess
+        self,
+        const int64_t[::1] at not None,
+        const double[::1] mass not None,
+        const double[::1] spread not None,
+        double tail_mass,
+        double tail_excess,
     ):
         if self._windows != NULL:
             raise ValueError("it has its distribution already")
-        if at.shape[0] != mass.shape[0] or at.shape[0] > 2**30:
-            raise ValueError(f"at and mass must have the same shape, not ({at.shape[0]},) and ({mass.shape[0]},)")
+        if not (at.shape[0] == mass.shape[0] == spread.shape[0]) or at.shape[0] > 2**30:
+            shapes = f"({at.shape[0]},), ({mass.shape[0]},) and ({spread.shape[0]},)"
+            raise ValueError(f"at, mass and spread must have the same shape, not {shapes}")
         self._atoms = <int32_t>at.shape[0]
         if smiless_windows_new(&self._windows) != SMILESS_OK:
             raise MemoryError
@@ -56,6 +65,7 @@ cdef class Windows:
                 self._atoms,
                 &at[0] if self._atoms else NULL,
                 &mass[0] if self._atoms else NULL,
+                &spread[0] if self._atoms else NULL,
                 tail_mass,
                 tail_excess,
             )
@@ -80,7 +90,16 @@ cdef class Windows:
             raise ValueError(message)
         raise RuntimeError(message)
 
-    def solve(self, int64_t cold_start, const double[::1] price not None, double tail_price, int64_t tolerated):
+    def solve(
+        self,
+        int64_t cold_start,
+        const double[::1] price not None,
+        const double[::1] spread_price not None,
+        double tail_price,
+        int64_t tolerated,
+        double absence_price=0.0,
+        int64_t grace=0,
+    ):
         """Find the optimal policy; see ``smiless_windows_solve``.
 
         Parameters
@@ -88,17 +107,32 @@ cdef class Windows:
         cold_start, tolerated : int
             Nanoseconds.
         price : float64 array, shape (n,)
-            Seconds of residency that an arrival costs that waits for longer than tolerated.
+            Seconds of residency that an arrival at each atom costs that waits for longer than tolerated.
+        spread_price : float64 array, shape (n,)
+            The same for what is spread before each atom.
         tail_price : float
             The same for arrivals beyond the last atom.
+        absence_price : float, default 0
+            For bounds: seconds of residency that an arrival costs by every second of its own cold start, unless it
+            comes up to `grace` before the start of an initialization; what comes then or during it is not missed.
+        grace : int, default 0
+            Nanoseconds.
         """
         cdef smiless_status status
         self._exists()
-        if price.shape[0] != self._atoms:
-            raise ValueError(f"price must have shape ({self._atoms},), not ({price.shape[0]},)")
+        if price.shape[0] != self._atoms or spread_price.shape[0] != self._atoms:
+            shapes = f"({price.shape[0]},) and ({spread_price.shape[0]},)"
+            raise ValueError(f"price and spread_price must have shape ({self._atoms},), not {shapes}")
         with nogil:
             status = smiless_windows_solve(
-                self._windows, cold_start, &price[0] if self._atoms else NULL, tail_price, tolerated
+                self._windows,
+                cold_start,
+                &price[0] if self._atoms else NULL,
+                &spread_price[0] if self._atoms else NULL,
+                tail_price,
+                tolerated,
+                absence_price,
+                grace,
             )
         self._check(status)
 
@@ -114,14 +148,19 @@ cdef class Windows:
 
         Returns
         -------
-        float64 array, shape (m,)
+        values, misses : float64 array, shape (m,)
+            Seconds, with misses at their price; and the probability of a miss.
         """
         self._exists()
-        array = np.empty(busy.shape[0], np.float64)
-        cdef double[::1] value = array
-        if busy.shape[0] and smiless_windows_values(self._windows, busy.shape[0], &busy[0], keep, &value[0]) != SMILESS_OK:
+        values = np.empty(busy.shape[0], np.float64)
+        misses = np.empty(busy.shape[0], np.float64)
+        cdef double[::1] value = values
+        cdef double[::1] missed = misses
+        if busy.shape[0] and smiless_windows_values(
+            self._windows, busy.shape[0], &busy[0], keep, &value[0], &missed[0]
+        ) != SMILESS_OK:
             raise ValueError("nothing has been solved, or a time is not 0 to 146 years")
-        return array
+        return values, misses
 
     def follow(self, int64_t busy, int64_t keep):
         """What the policy does after a service; see ``smiless_windows_follow``.
@@ -149,3 +188,35 @@ cdef class Windows:
             )
         )
         return stays[:count].copy(), wait
+
+
+def levels(const int64_t[::1] at not None, int64_t busy):
+    """Which instance serves each arrival; see ``smiless_levels``.
+
+    Parameters
+    ----------
+    at : int64 array, shape (n,)
+        Arrivals, nanoseconds, ascending.
+    busy : int
+        Nanoseconds of service.
+
+    Returns
+    -------
+    level : int32 array, shape (n,)
+    gap : int64 array, shape (n,)
+        Nanoseconds since the arrival that the level served before; -1 if there is none.
+    """
+    cdef int64_t count = at.shape[0]
+    level = np.empty(count, np.int32)
+    gap = np.empty(count, np.int64)
+    cdef int32_t[::1] levels = level
+    cdef int64_t[::1] gaps = gap
+    cdef smiless_status status = SMILESS_OK
+    if count:
+        with nogil:
+            status = smiless_levels(count, &at[0], busy, &levels[0], &gaps[0])
+    if status == SMILESS_NO_MEMORY:
+        raise MemoryError
+    if status != SMILESS_OK:
+        raise ValueError("arrivals must be in ascending order, and busy at least 0")
+    return level, gap

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from smiless_core.arrivals.inputs import LONGEST, SHORTEST, nanoseconds
 from smiless_core.arrivals.laws import Law
 
-__all__ = ["Atoms", "discretized"]
+__all__ = ["Atoms", "discretized", "geometric_edges"]
 
 Floats = NDArray[np.float64]
 
@@ -99,16 +99,41 @@ def discretized(law: Law, resolution: float) -> Atoms:
 
 def _edges(law: Law, jumps: Floats, resolution: float) -> Floats:
     """Return the ends of the cells: geometric from the floor on, and where enough probability has passed."""
+    edges = geometric_edges(law, jumps, resolution, finest=_FINEST, outside=_OUTSIDE)
+    passed = law.inverse(np.arange(1.0 - resolution, 0.0, -resolution))
+    return np.union1d(edges, passed[(passed >= edges[0]) & (passed <= edges[-1])])
+
+
+def geometric_edges(law: Law, jumps: Floats, resolution: float, *, finest: float, outside: float) -> Floats:
+    """Return the ends of cells that grow with their distance from the smallest X.
+
+    Parameters
+    ----------
+    law : Law
+        The distribution.
+    jumps : float64 array
+        Where it jumps, which are edges too.
+    resolution : float
+        How much further each edge is than the one before.
+    finest : float
+        Where the first edge after the smallest X is, in parts of the mean distance from it.
+    outside : float
+        The probability that may be left beyond the last edge, and before the one after the first.
+
+    Returns
+    -------
+    float64 array
+        Ascending and all different, in seconds; at least one.
+    """
     floor, end = law.floor, law.ceiling
     if not math.isfinite(end):
-        end = max(float(law.inverse(np.asarray(_OUTSIDE))), float(jumps.max(initial=0.0)))
+        end = max(float(law.inverse(np.asarray(outside))), float(jumps.max(initial=0.0)))
     end = min(end, LONGEST)
-    below = float(law.inverse(np.asarray(1.0 - _OUTSIDE))) - floor
-    start = max(_FINEST * (law.mean - floor), below, SHORTEST)
+    below = float(law.inverse(np.asarray(1.0 - outside))) - floor
+    start = max(finest * (law.mean - floor), below, SHORTEST)
     steps = max(math.log(max(end - floor, start) / start) / math.log1p(resolution), 0.0)
     geometric = floor + start * (1.0 + resolution) ** np.arange(math.ceil(steps))
-    passed = law.inverse(np.arange(1.0 - resolution, 0.0, -resolution))
-    edges = np.unique(np.concatenate(([floor], geometric, passed, jumps, [end])))
+    edges = np.unique(np.concatenate(([floor], geometric, jumps, [end])))
     return edges[(edges >= floor) & (edges <= max(floor, end))]
 
 

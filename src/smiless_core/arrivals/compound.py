@@ -68,6 +68,11 @@ class Mixture(Law):
         order = np.argsort(time, kind="stable")
         return time[order], mass[order]
 
+    def knots(self) -> Floats | None:
+        """Return the knots of all laws, if all have them."""
+        knots = [known for law in self.laws if (known := law.knots()) is not None]
+        return np.unique(np.concatenate(knots)) if len(knots) == len(self.laws) else None
+
     def draw(self, count: int, generator: np.random.Generator) -> Floats:
         """Draw which law, then from it."""
         chosen = generator.choice(len(self.laws), size=count, p=self.weights)
@@ -134,6 +139,11 @@ class Remainder(Law):
         time, mass = self.law.jumps()
         later = time > self.elapsed
         return time[later], mass[later] / self._left
+
+    def knots(self) -> Floats | None:
+        """Return the knots that are still to come, and where they start."""
+        knots = self.law.knots()
+        return None if knots is None else np.append(self.floor, knots[knots > self.floor])
 
     def __str__(self) -> str:
         return f"{self.law}; {self.elapsed:g} s have passed"

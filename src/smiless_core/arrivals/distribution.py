@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smiless_core.arrivals.atoms import Atoms, discretized
+from smiless_core.arrivals.cells import Cells, cells_of
 from smiless_core.arrivals.compound import Mixture, Remainder
 from smiless_core.arrivals.empirical import Empirical
 from smiless_core.arrivals.grid import SurvivalGrid
 from smiless_core.arrivals.inputs import LONGEST, SHORTEST, finite, nanoseconds, sequence_of
 from smiless_core.arrivals.laws import Exponential, Gamma, Law, Point
+from smiless_core.arrivals.smoothing import Smoothed, smoothed
 from smiless_core.errors import InvalidInputError
 from smiless_core.validation import number, sequence, shown, whole_number
 
@@ -90,11 +92,37 @@ class Arrivals(msgspec.Struct, frozen=True):
         InvalidInputError
             If there is no gap, or one is not a number from 0 to 4.6e9, or all of them are 0.
         """
-        place = "inter_arrivals"
-        gaps = nanoseconds(sequence_of(inter_arrivals, place, at_least=0.0, at_most=LONGEST))
-        if not gaps.any():
-            raise InvalidInputError(f"all {gaps.size} arrivals are simultaneous", place=place)
-        return cls(Empirical(gaps))
+        return cls(Empirical(_recorded(inter_arrivals)))
+
+    @classmethod
+    def smoothed(cls, inter_arrivals: ArrayLike) -> "Arrivals":
+        """Return arrivals estimated from recorded gaps, with gaps near those recorded as well.
+
+        Every gap g is spread as a triangular density of half-width beta g around it, where beta is a mixture of
+        1, .3, .1, .03, .01, .003 and .001 with the weights that predict best a gap that was left out: wide for
+        random arrivals or few of them, narrow for timers. The mean stays that of the gaps.
+
+        Parameters
+        ----------
+        inter_arrivals : array_like of float, shape (count,)
+            Seconds from each arrival to the next, in the order in which they came, which `sequence` keeps.
+            Zeros are simultaneous arrivals, and stay an atom. Rounded to whole nanoseconds.
+
+        Returns
+        -------
+        Arrivals
+            With a survival that is straight between no more than about 800 times. If there are several gaps
+            and all of them are equal, deterministic.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no gap, or one is not a number from 0 to 4.6e9, or all of them are 0.
+        """
+        gaps = _recorded(inter_arrivals)
+        if gaps.size > 1 and (gaps == gaps[0]).all():
+            return cls(Point(int(gaps[0]) / 1e9))
+        return cls(smoothed(gaps))
 
     @classmethod
     def exponential(cls, mean: float) -> "Arrivals":
@@ -231,12 +259,12 @@ class Arrivals(msgspec.Struct, frozen=True):
 
     @property
     def sequence(self) -> NDArray[np.int64] | None:
-        """The recorded gaps in the order in which they came, whole nanoseconds; None if not empirical.
+        """The recorded gaps in the order in which they came, whole nanoseconds; None if it is not made of such.
 
         `after` does not change it, because it says nothing about the gaps after the present one.
         """
         law = self.law.law if isinstance(self.law, Remainder) else self.law
-        return law.sequence if isinstance(law, Empirical) else None
+        return law.sequence if isinstance(law, Empirical | Smoothed) else None
 
     def survival(self, elapsed: Values) -> Values:
         """Return P(X > elapsed): that the next arrival is still to come, and does not come now."""
@@ -326,10 +354,55 @@ class Arrivals(msgspec.Struct, frozen=True):
         """
         return discretized(self.law, number(resolution, "resolution", at_least=1e-5, at_most=1.0))
 
+    def cells(self, resolution: float = 0.02) -> Cells:
+        """Return the distribution as atoms and cells of even density.
+
+        Parameters
+        ----------
+        resolution : float, default 0.02
+            The relative width of the cells that distributions with curved survival are cut into, from 1e-5 to 1,
+            which is also the most probability that a cell holds.
+
+        Returns
+        -------
+        Cells
+            With a bound on their error: exact for deterministic, empirical and smoothed arrivals, and for
+            survival curves without a tail, but for whole nanoseconds.
+        """
+        return cells_of(self.law, number(resolution, "resolution", at_least=1e-5, at_most=1.0))
+
+    def path(self, count: int, *, seed: int = 0) -> NDArray[np.int64]:
+        """Return gaps that follow each other, as they could be recorded.
+
+        Parameters
+        ----------
+        count : int
+            How many to aim at, at least 2.
+        seed : int, default 0
+            The same seed gives the same gaps.
+
+        Returns
+        -------
+        ndarray of int64
+            Whole nanoseconds. Of empirical arrivals, the recorded gaps in their order, however many they are;
+            of smoothed ones these, repeated as a whole until there are `count`, and each of them spread anew.
+            Of others, `count` quantiles at evenly spaced fractions in random order. `after` does not change it,
+            because it says nothing about the gaps after the present one.
+        """
+        size = whole_number(count, "count", at_least=2)
+        generator = np.random.default_rng(whole_number(seed, "seed", at_least=0))
+        law = self.law.law if isinstance(self.law, Remainder) else self.law
+        if isinstance(law, Smoothed):
+            return law.path(size, generator)
+        if isinstance(law, Empirical) and law.sequence.size > 1:
+            return law.sequence
+        stratified = law.inverse((np.arange(size) + 0.5) / size)
+        return nanoseconds(generator.permutation(np.minimum(stratified, LONGEST)))
+
     def _minimum(self, x: Floats) -> Floats:
-        # Up to the smallest X it is x, without any rounding; it is never more.
-        least = np.minimum(self.law.mean - self.law.excess(_real(x)), x)
-        return np.where(x <= self.law.floor, x, least)
+        # Up to the smallest X it is x, without any rounding; it is never more, and never more than the mean.
+        mean = self.law.mean
+        return np.minimum(np.where(x <= self.law.floor, mean, mean - self.law.excess(_real(x))), x)
 
     def _quantile(self, q: Floats) -> Floats:
         wrong = (q <= 0.0) | (q > 1.0)
@@ -343,6 +416,14 @@ class Arrivals(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Arrivals({self.law})"
+
+
+def _recorded(inter_arrivals: ArrayLike) -> NDArray[np.int64]:
+    place = "inter_arrivals"
+    gaps = nanoseconds(sequence_of(inter_arrivals, place, at_least=0.0, at_most=LONGEST))
+    if not gaps.any():
+        raise InvalidInputError(f"all {gaps.size} arrivals are simultaneous", place=place)
+    return gaps
 
 
 def _interval(value: object, place: str) -> float:

@@ -81,6 +81,10 @@ class Empirical(ArrayLaw):
         """Return the distinct gaps and their shares."""
         return self._steps.seconds, self._steps.counts / self.sequence.size
 
+    def knots(self) -> Floats:
+        """Return the distinct gaps."""
+        return self._steps.seconds
+
     def __str__(self) -> str:
         gaps = "gap" if self.sequence.size == 1 else "gaps"
         return f"empirical, {self.sequence.size:,} {gaps}, mean {self.mean:.4g} s"

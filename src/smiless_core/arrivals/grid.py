@@ -1,6 +1,6 @@
 """A distribution that is known at some times only, as forecasters and histograms give it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple
 
@@ -41,10 +41,11 @@ class SurvivalGrid(ArrayLaw):
     tail_excess: float
 
     def __post_init__(self) -> None:
-        for name in ("times", "given"):
-            kept = getattr(self, name).copy()
-            kept.flags.writeable = False
-            object.__setattr__(self, name, kept)
+        for field in fields(self):
+            if isinstance(array := getattr(self, field.name), np.ndarray):
+                kept = array.copy()
+                kept.flags.writeable = False
+                object.__setattr__(self, field.name, kept)
         if self.given[-1] == 0.0:
             object.__setattr__(self, "tail_excess", 1.0)
 
@@ -87,10 +88,11 @@ class SurvivalGrid(ArrayLaw):
         first = np.searchsorted(-survival, -s, "left")
         known = np.clip(first, 1, time.size - 1)
         drop = survival[known - 1] - survival[known]
-        with np.errstate(divide="ignore", invalid="ignore"):  # in the branches that are not taken, and s = 0
+        # In the branches that are not taken, and s = 0.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             back = (survival[known - 1] - s) / drop
             inside = time[known - 1] + back * (time[known] - time[known - 1])
-            beyond = time[-1] + self.tail_excess * np.log(survival[-1] / s)
+            beyond = time[-1] + self.tail_excess * (np.log(survival[-1]) - np.log(s))
         start = time[np.searchsorted(-survival, -1.0, "right") - 1]
         return np.select([first == 0, first < time.size], [start, inside], beyond)
 
@@ -106,6 +108,10 @@ class SurvivalGrid(ArrayLaw):
         drop = -np.diff(survival)
         vertical = (np.diff(time) == 0.0) & (drop > 0.0)
         return time[1:][vertical], drop[vertical]
+
+    def knots(self) -> Floats | None:
+        """Return the distinct times, unless there is a tail."""
+        return np.unique(self.times) if self.given[-1] == 0.0 else None
 
     def _interpolated(self, x: Floats, after: NDArray[np.intp]) -> Floats:
         """Return S at x, which lies between the knots `after` - 1 and `after`."""

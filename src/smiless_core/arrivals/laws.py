@@ -61,6 +61,10 @@ class Law(ABC):
         """Return the values that have a probability of their own, ascending, and these probabilities."""
         return np.empty(0), np.empty(0)
 
+    def knots(self) -> Floats | None:
+        """Return the times between which S is a straight line, from 0 to the largest X; None if there are none such."""
+        return None
+
     @property
     def floor(self) -> float:
         """The largest x with P(X < x) = 0."""
@@ -127,6 +131,10 @@ class Point(Law):
     def jumps(self) -> tuple[Floats, Floats]:
         """Return the one value, which is certain."""
         return np.array([self.interval]), np.ones(1)
+
+    def knots(self) -> Floats:
+        """Return the one value."""
+        return np.array([self.interval])
 
     def __str__(self) -> str:
         return f"every {self.interval:g} s"

@@ -19,8 +19,8 @@ smiless = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # plain help: it stays readable in any terminal, file and log
     help="Plan serverless inference applications: what each function runs on, and when its instances exist,"
-    " so that every invocation meets its SLA at the lowest cost.\n\n"
-    "Exit codes: 0 done, 1 no plan meets the SLA, 2 bad input.",
+    " so that invocations meet their SLA at the lowest cost.\n\n"
+    "Exit codes: 0 done, 1 no plan meets the SLA (often enough), 2 bad input.",
     epilog=_examples("smiless plan amber-alert --every 10", "smiless plan --help"),
 )
 _trace = typer.Typer(rich_markup_mode=None, help="Look at recorded arrivals: see describe.")
@@ -54,6 +54,7 @@ smiless.command(
     epilog=_examples(
         "smiless plan amber-alert --every 10",
         "smiless plan voice-assistant --every 3 --sla 4 --json",
+        "smiless plan image-query --poisson 20 --sla 1.5 --target 0.95",
         "smiless plan app.yaml --profiles profiles.yaml --trace arrivals.csv",
     )
 )(plan)
@@ -61,6 +62,7 @@ smiless.command(
     epilog=_examples(
         "smiless frontier image-query --every 10",
         "smiless frontier app.yaml --profiles profiles.yaml --every 10 --max-sla 5",
+        "smiless frontier image-query --poisson 20 --sla 1.5 --over attainment",
     )
 )(frontier)
 smiless.command(

@@ -16,15 +16,20 @@ __all__ = [
     "AsJson",
     "Concurrency",
     "Every",
+    "Exact",
     "FormatOption",
+    "History",
     "MaxReplicas",
     "MinKeepAlive",
     "MinReplicas",
     "PlacementOption",
+    "Poisson",
     "ProfilesFile",
     "Seed",
     "Select",
+    "Target",
     "TraceFile",
+    "fraction",
     "naming_files",
     "naming_options",
     "seconds",
@@ -41,6 +46,14 @@ def seconds(given: str) -> float:
         if _SHORTEST <= (value := float(given)) <= _LONGEST:
             return value
     raise typer.BadParameter(f"expected seconds from {_SHORTEST:g} to {_LONGEST:g}, got {shown(given)}")
+
+
+def fraction(given: str) -> float:
+    """Read a fraction above 0."""
+    with contextlib.suppress(ValueError):
+        if 0.0 < (value := float(given)) <= 1.0:
+            return value
+    raise typer.BadParameter(f"expected a fraction above 0 and at most 1, got {shown(given)}")
 
 
 def whole_number_from(least: int) -> Callable[[str], int]:
@@ -98,9 +111,31 @@ Every = Annotated[
     float | None,
     typer.Option("--every", metavar="SECONDS", parser=seconds, help="Invocations come at this interval."),
 ]
+Poisson = Annotated[
+    float | None,
+    typer.Option("--poisson", metavar="SECONDS", parser=seconds, help="They come at random, at this mean interval."),
+]
 TraceFile = Annotated[
     str | None,
-    typer.Option("--trace", metavar="FILE", help="Invocations come at the mean interval of this trace."),
+    typer.Option("--trace", metavar="FILE", help="They come as in this trace: its gaps are their distribution."),
+]
+History = Annotated[
+    float | None,
+    typer.Option(
+        "--history", metavar="SECONDS", parser=seconds, help="Only the end of the trace, so long; all by default."
+    ),
+]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Only gaps that were recorded are possible; otherwise those near them, too.")
+]
+Target = Annotated[
+    float | None,
+    typer.Option(
+        "--target",
+        metavar="FRACTION",
+        parser=fraction,
+        help="Of invocations that have to meet the SLA; the application's by default.",
+    ),
 ]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="Of the trace; its first lines tell by default.")]
 Select = Annotated[

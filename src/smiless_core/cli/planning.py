@@ -20,14 +20,18 @@ from smiless_core.cli.options import (
     AsJson,
     Concurrency,
     Every,
+    Exact,
     FormatOption,
+    History,
     MaxReplicas,
     MinKeepAlive,
     MinReplicas,
     PlacementOption,
+    Poisson,
     ProfilesFile,
     Seed,
     Select,
+    Target,
     TraceFile,
     naming_files,
     naming_options,
@@ -35,12 +39,10 @@ from smiless_core.cli.options import (
     whole_number_from,
 )
 from smiless_core.cli.printing import (
-    STEADY,
     no_frontier,
     price_note,
     print_result,
     trace_note,
-    variation,
 )
 from smiless_core.errors import InfeasibleError, InvalidInputError
 from smiless_core.model import Application, Limits, Problem
@@ -53,6 +55,14 @@ _Result = TypeVar("_Result")
 _APPLICATION_SUFFIXES = {".yaml", ".yml", ".json", ".toml"}
 
 
+class Over(StrEnum):
+    """What a frontier is against."""
+
+    SLA = "sla"
+    ATTAINMENT = "attainment"
+    BOTH = "both"
+
+
 class Method(StrEnum):
     """How to search."""
 
@@ -63,12 +73,16 @@ class Method(StrEnum):
 def plan(
     app: App,
     every: Every = None,
+    poisson: Poisson = None,
     trace: TraceFile = None,
+    history: History = None,
+    exact: Exact = False,
     profiles: ProfilesFile = None,
     sla: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", parser=seconds, help="The SLA; the application's by default."),
     ] = None,
+    target: Target = None,
     method: Annotated[
         Method, typer.Option(help="The native search; or, to compare, the same question put to HiGHS.")
     ] = Method.EXACT,
@@ -90,23 +104,31 @@ def plan(
     """Find the cheapest plan that meets the SLA, and prove it.
 
     A plan says for each function what it runs on (CPU cores or a share of a GPU, batch, replicas) and when
-    its instances start, are ready and are let go. What is cheapest depends on how often invocations come:
-    say it with --every or --trace. Where no plan meets the SLA, you see the fastest plan and what limits it,
-    and the exit code is 1.
+    its instances start, are ready and are let go. What is cheapest depends on when invocations come: say it
+    with --trace, --poisson or --every. Unless they come at an interval, the plan says what fraction of them
+    will meet the SLA, and why the others do not. Where no plan meets the SLA, or no plan for enough of them,
+    you see what comes closest and what limits it, and the exit code is 1.
     """
     from smiless_core.solver.solution import solve
 
-    arrivals, note, steady = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
+    arrivals, note = _arrivals(
+        every,
+        poisson,
+        trace,
+        history=history,
+        exact=exact,
+        format=format,
+        select=select,
+        placement=placement,
+        seed=seed,
+    )
     limits = _limits(min_replicas, max_replicas, min_keep_alive, announced)
     problem, prices = _problem(app, profiles, limits=limits, concurrency=concurrency or 1)
 
     def solved() -> tuple[str | dict[str, Any], bool]:
-        solution = solve(problem, arrivals, method=method, sla=sla, time_limit=time_limit)
-        if not as_json:
-            return "\n".join([str(solution), "", *note, prices]), solution.feasible
-        page = solution.to_dict()
-        # Of arrivals that vary, a plan for their mean interval says nothing about the fraction that is served in time.
-        return page if steady else page | {"attainment": None}, solution.feasible
+        solution = solve(problem, arrivals, method=method, sla=sla, target=target, time_limit=time_limit)
+        page = solution.to_dict() if as_json else "\n".join([str(solution), "", *note, prices])
+        return page, solution.feasible
 
     with naming_files(app, profiles):
         page, feasible = _abandonable(solved)
@@ -117,8 +139,19 @@ def plan(
 def frontier(
     app: App,
     every: Every = None,
+    poisson: Poisson = None,
     trace: TraceFile = None,
+    history: History = None,
+    exact: Exact = False,
     profiles: ProfilesFile = None,
+    over: Annotated[
+        Over, typer.Option(help="The cost against SLAs, against attainment at one SLA, or both in a table.")
+    ] = Over.SLA,
+    sla: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds, help="The one SLA; the application's by default."),
+    ] = None,
+    target: Target = None,
     min_sla: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", parser=seconds, help="Leave out tighter SLAs; none by default."),
@@ -132,7 +165,8 @@ def frontier(
         typer.Option(
             metavar="N",
             parser=whole_number_from(1),
-            help="Stop after so many breakpoints, counted from the loosest SLA; all by default.",
+            help="Stop after so many points, counted from the loosest SLA; all by default. Over attainment 24,"
+            " in a table 10 rows.",
         ),
     ] = None,
     format: FormatOption = None,
@@ -148,27 +182,43 @@ def frontier(
 ) -> int:
     """Find what every SLA costs.
 
-    As the SLA gets looser, the cost falls in steps: these are all of them, exactly. Between two steps a
-    looser SLA saves nothing, so an SLA worth promising is one where a step begins. Where no SLA in the range
-    can be met, the exit code is 1.
+    As the SLA gets looser, the cost falls in steps: these are all of them, exactly, where invocations come
+    at an interval, and those that the joint search finds otherwise. Between two steps a looser SLA saves
+    nothing, so an SLA worth promising is one where a step begins. With --over attainment you see what it
+    costs that more invocations meet one SLA. Where no SLA in the range can be met, the exit code is 1.
     """
-    from smiless_core.solver.pareto import frontier as all_breakpoints
+    from smiless_core.solver.pareto import frontier as all_points
 
-    arrivals, note, _ = _arrivals(every, trace, format=format, select=select, placement=placement, seed=seed)
+    arrivals, note = _arrivals(
+        every,
+        poisson,
+        trace,
+        history=history,
+        exact=exact,
+        format=format,
+        select=select,
+        placement=placement,
+        seed=seed,
+    )
     limits = _limits(min_replicas, max_replicas, min_keep_alive, announced)
     problem, prices = _problem(app, profiles, limits=limits, concurrency=concurrency or 1)
+    of_options = naming_options("over", "sla", "target", "min_sla", "max_sla")
+    what = "breakpoints" if arrivals.is_deterministic else "points"
     try:
-        with naming_files(app, profiles), naming_options("max_sla"), _progress_bar() as progress:
-            found = all_breakpoints(
+        with naming_files(app, profiles), of_options, _progress_bar(what) as progress:
+            found = all_points(
                 problem,
                 arrivals,
+                over=over.value,
+                sla=sla,
+                target=target,
                 min_sla=min_sla,
                 max_sla=max_sla,
                 max_points=max_points,
                 progress=progress,
             )
     except InfeasibleError as error:
-        print_result(no_frontier(problem, error) if as_json else wrapped(f"{error}.", fitting_width(None)))
+        print_result(no_frontier(problem, error, over) if as_json else wrapped(f"{error}.", fitting_width(None)))
         return ExitCode.INFEASIBLE
     print_result(found.to_dict() if as_json else "\n".join([str(found), "", *note, prices]))
     return ExitCode.DONE
@@ -217,22 +267,41 @@ def _application(app: str) -> Application:
     raise InvalidInputError.unknown("file or built-in application", app, built_in)
 
 
-def _arrivals(every: float | None, trace_file: str | None, **trace_options: Any) -> tuple[Arrivals, list[str], bool]:
-    """Return the arrivals, a note on them where they come from a trace, and whether they are as regular as planned."""
+def _arrivals(
+    every: float | None,
+    poisson: float | None,
+    trace_file: str | None,
+    *,
+    history: float | None,
+    exact: bool,
+    **trace_options: Any,
+) -> tuple[Arrivals, list[str]]:
+    """Return the arrivals, and a note on them where they come from a trace."""
+    sources = {"--every": every, "--poisson": poisson, "--trace": trace_file}
+    named = [option for option, value in sources.items() if value is not None]
+    if len(named) > 1:
+        raise InvalidInputError(f"give {' or '.join(named)}, not {'both' if len(named) == 2 else 'all'}")
     given = {name: value for name, value in trace_options.items() if value is not None}
     if trace_file is None:
-        for name in given:
-            raise InvalidInputError("needs --trace FILE", place=f"--{name}")
-        if every is None:
-            raise InvalidInputError("say how often invocations come: --every SECONDS or --trace FILE")
-        return Arrivals.every(every), [], True
-    if every is not None:
-        raise InvalidInputError("give --every or --trace, not both")
+        for name, value in {"history": history, "exact": exact or None, **given}.items():
+            if value is not None:
+                got = "" if value is True else f"{value:g} " if isinstance(value, float) else f"{value} "
+                raise InvalidInputError(f"{got}needs --trace FILE", place=f"--{name}")
+        if every is not None:
+            return Arrivals.every(every), []
+        if poisson is not None:
+            return Arrivals.exponential(poisson), []
+        raise InvalidInputError("say when invocations come: --trace FILE, --poisson SECONDS or --every SECONDS")
     from smiless_core.traces import read_trace
 
     with naming_files(trace_file), naming_options(*given):
         recorded = read_trace(trace_file, **given)
-        return recorded.arrivals(), [trace_note(recorded)], variation(recorded) < STEADY
+        used = recorded if history is None else recorded.last(history)
+        if used.count < 2 <= recorded.count:
+            message = f"expected at least two arrivals in the last {history:g} s, got {used.count}"
+            raise InvalidInputError(message, place="--history", file=trace_file)
+        arrivals = used.arrivals(exact=exact)
+    return arrivals, [trace_note(recorded, used, arrivals)]
 
 
 def _abandonable(work: Callable[[], _Result]) -> _Result:
@@ -250,7 +319,7 @@ def _abandonable(work: Callable[[], _Result]) -> _Result:
 
 
 @contextlib.contextmanager
-def _progress_bar() -> Iterator[Callable[[int, float], object] | None]:
+def _progress_bar(what: str) -> Iterator[Callable[[int, float], object] | None]:
     """Show progress on standard error, where somebody may be looking."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
@@ -262,4 +331,4 @@ def _progress_bar() -> Iterator[Callable[[int, float], object] | None]:
         console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as progress:
         task = progress.add_task("", total=1.0)
-        yield lambda points, done: progress.update(task, completed=done, description=f"{points} breakpoints")
+        yield lambda points, done: progress.update(task, completed=done, description=f"{points} {what}")

@@ -1,9 +1,11 @@
 """What the commands print, for people and as JSON, where things do not print themselves."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InfeasibleError
 from smiless_core.fitting import Fit, HardwareFit, Measurement
 from smiless_core.model import (
@@ -58,38 +60,37 @@ def price_note(prices: Prices, *, of_catalog: bool) -> str:
     return wrapped(note, fitting_width(None))
 
 
-# Gaps whose coefficient of variation is below this are as good as equal.
-STEADY = 0.01
+def trace_note(recorded: Trace, used: Trace, arrivals: Arrivals) -> str:
+    """Say what of a trace is planned for.
 
-
-def variation(trace: Trace) -> float:
-    """Return the coefficient of variation of the gaps of a trace with at least two arrivals."""
-    gaps = trace.inter_arrivals
-    return float(gaps.std() / gaps.mean())
-
-
-def trace_note(trace: Trace) -> str:
-    """Say what of a trace is planned for."""
-    merged = trace.source.get("merged", 0)
+    Parameters
+    ----------
+    recorded, used : Trace
+        The trace, and the part of it that counts.
+    arrivals : Arrivals
+        What it is taken for.
+    """
+    merged = recorded.source.get("merged", 0)
     of_whom = f" of {merged:,} functions together (--select takes one)" if merged > 1 else ""
-    placed = f", placed by the rule {trace.placement}" if trace.placement else ""
-    mean = f"planned for their mean interval, {seconds(trace.interval)}"
-    note = f"Arrivals: {trace.count:,} within {trace.span:,.0f} s{of_whom}{placed}; {mean}."
-    spread = variation(trace)
-    if spread >= STEADY:
-        note += (
-            f" The gaps vary (coefficient of variation {spread:.2g}): the plan meets the SLA for arrivals at that"
-            " interval, and how many of these it serves in time is not known."
-        )
+    placed = f", placed by the rule {recorded.placement}" if recorded.placement else ""
+    part = "" if used is recorded else f"the last {used.count:,} of "
+    if arrivals.is_deterministic:
+        law = f"all gaps are {exact_seconds(arrivals.interval)}"
+    elif arrivals.law.smooth:
+        law = "planned for the distribution of their gaps, smoothed (--exact does without)"
+    else:
+        law = "planned for exactly their gaps"
+    note = f"Arrivals: {part}{recorded.count:,} within {recorded.span:,.0f} s{of_whom}{placed}; {law}."
     return wrapped(note, fitting_width(None))
 
 
-def no_frontier(problem: Problem, error: InfeasibleError) -> dict[str, Any]:
+def no_frontier(problem: Problem, error: InfeasibleError, over: str) -> dict[str, Any]:
     """Return the frontier of a range of SLAs none of which can be met, ready for JSON."""
     return {
         "schema": 1,
         "application": problem.application.name,
-        "shortest_latency": error.shortest_latency,
+        "over": str(over),
+        "shortest_latency": error.shortest_latency if math.isfinite(error.shortest_latency) else None,
         "truncated": False,
         "points": [],
     }

@@ -69,6 +69,9 @@ class Assignment(Noun, frozen=True):
         Seconds from the end of a service to the start of the first stay; None without a schedule.
     keep_alive : float, optional
         Seconds for which the first stay waits for an arrival; None without a schedule.
+    further : tuple of tuple of Stay, optional
+        The schedules of the second instance on: the k-th serves when k - 1 others are busy. Instances without a
+        schedule start on request.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class Assignment(Noun, frozen=True):
     slack: float = 0.0
     prewarm: float | None = None
     keep_alive: float | None = None
+    further: tuple[tuple[Stay, ...], ...] = ()
 
     def __post_init__(self) -> None:
         # Plans are built in bulk by code that has checked its input: this guards against a slip, cheaply.
@@ -123,6 +127,9 @@ class Plan(Noun, frozen=True):
         The fraction of invocations that meets the sla.
     critical_path : tuple of str
         The functions that the latency is made of, first to last.
+    ready_set : tuple of (float, float), optional
+        Closed intervals, seconds: an arrival that comes then after the one before finds the first instance of every
+        function ready that the plan relies on. Empty where arrivals are deterministic.
 
     Raises
     ------
@@ -137,6 +144,7 @@ class Plan(Noun, frozen=True):
     cold_latency: float
     attainment: float
     critical_path: tuple[str, ...]
+    ready_set: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         planned = tuple(assignment.function for assignment in self.assignments)

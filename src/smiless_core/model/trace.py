@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InvalidInputError
 from smiless_core.model.noun import Noun
-from smiless_core.validation import mapping, text
+from smiless_core.validation import flag, mapping, number, open_fraction, text
 
 __all__ = ["Trace"]
 
@@ -49,7 +49,7 @@ class Trace(Noun, frozen=True, eq=False):
     >>> trace.count, trace.span, trace.interval
     (4, 30.0, 10.0)
     >>> print(trace.arrivals())
-    every 10 s
+    smoothed, 3 gaps, mean 10 s
     """
 
     times: NDArray[np.int64]
@@ -152,25 +152,84 @@ class Trace(Noun, frozen=True, eq=False):
         InvalidInputError
             With fewer than two arrivals, or if all of them are simultaneous.
         """
-        return 1.0 / self.arrivals().interval
+        return 1.0 / self._positive_interval()
 
-    def arrivals(self) -> Arrivals:
-        """Return the distribution to plan for: arrivals at the mean interval.
+    def arrivals(self, *, exact: bool = False) -> Arrivals:
+        """Return the distribution to plan for, estimated from the recorded gaps.
+
+        Parameters
+        ----------
+        exact : bool, default False
+            Whether to take only the recorded gaps for possible, each as probable as the others. Otherwise they
+            are smoothed, so that gaps near those recorded are possible too.
 
         Returns
         -------
         Arrivals
-            Deterministic, every `interval` seconds.
+            ``Arrivals.smoothed`` or ``Arrivals.empirical`` of the gaps.
 
         Raises
         ------
         InvalidInputError
             With fewer than two arrivals, or if all of them are simultaneous.
         """
+        self._positive_interval()
+        estimated = Arrivals.empirical if flag(exact, "exact") else Arrivals.smoothed
+        return estimated(self.inter_arrivals)
+
+    def last(self, seconds: float) -> Self:
+        """Return the arrivals of the time before the final one.
+
+        Parameters
+        ----------
+        seconds : float
+            How long that time is; at least 0.
+
+        Returns
+        -------
+        Self
+            The arrivals no more than so long before the final one, and that one.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is not such a number.
+        """
+        back = number(seconds, "seconds", at_least=0.0)
+        if back >= self.span:
+            return self
+        whole = int(back)
+        since = self.times[-1] - (whole * _NANOSECONDS + round((back - whole) * _NANOSECONDS))
+        return self.replace(times=self.times[np.searchsorted(self.times, since) :])
+
+    def split(self, fraction: float = 0.5) -> tuple[Self, Self]:
+        """Return the arrivals before and after a moment, to learn from the ones and to judge by the others.
+
+        Parameters
+        ----------
+        fraction : float, default 0.5
+            Which moment, in parts of the time from the first arrival to the last; above 0 and below 1.
+
+        Returns
+        -------
+        tuple of Self
+            The arrivals up to that moment, and those after it.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is not such a number.
+        """
+        part = open_fraction(fraction, "fraction")
+        moment = self.times[0] + np.int64(part * float(self.times[-1] - self.times[0])) if self.count else 0
+        later = np.searchsorted(self.times, moment, "right")
+        return self.replace(times=self.times[:later]), self.replace(times=self.times[later:])
+
+    def _positive_interval(self) -> float:
         interval = self.interval
         if interval == 0.0:
             raise InvalidInputError(f"all {self.count} arrivals are simultaneous", place=self.name)
-        return Arrivals.every(interval)
+        return interval
 
 
 def _checked_times(times: object) -> NDArray[np.int64]:

@@ -67,16 +67,16 @@ class Explanation:
     def slack(self) -> Mapping[str, float]:
         """How much the latency of each function alone could grow within the SLA, seconds.
 
-        Without a plan: within the shortest latency, in the fastest plan.
+        Without a plan: in `Solution.closest`; where that is the fastest one, within its own latency.
         """
-        plan = self.solution.plan if self.solution.feasible else self.solution.fastest
-        return {assignment.function: assignment.slack for assignment in plan}
+        return {assignment.function: assignment.slack for assignment in self.solution.closest}
 
     @cached_property
     def saving(self) -> float | None:
         """Dollars per invocation that `extra` seconds more of SLA would save.
 
-        None without a plan, or where a budget or a time limit keeps either cost from being proved.
+        None without a plan, or where a budget or a time limit keeps either cost from being proved, or where arrivals
+        are not deterministic: `frontier` says then what other SLAs are found to cost.
         """
         return self._saving(self._relaxed)
 
@@ -121,7 +121,7 @@ class Explanation:
 
     def _search(self, sla_ns: int) -> Search | None:
         """Return the proved answer for another SLA; None where nothing is proved."""
-        if self.solution.status is not Status.OPTIMAL:
+        if self.solution.status is not Status.OPTIMAL or not self.solution.arrivals.is_deterministic:
             return None
         found = self.solution.again(sla_ns / 1e9)
         return found if found.status is Status.OPTIMAL else None

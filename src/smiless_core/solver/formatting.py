@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 __all__ = [
     "aligned",
+    "brief_seconds",
     "dollars",
     "exact_seconds",
     "fact",
@@ -20,7 +21,9 @@ __all__ = [
     "per_million",
     "percent",
     "seconds",
+    "share",
     "table",
+    "time_spans",
     "wrapped",
 ]
 
@@ -43,6 +46,47 @@ def exact_seconds(value: float) -> str:
     return f"{text if value >= 1e-9 else repr(value)} s"
 
 
+def brief_seconds(value: float) -> str:
+    """Seconds with at most three significant digits, as on an axis."""
+    if value == 0.0 or value >= 0.1:
+        return f"{float(f'{value:.3g}'):,.10g} s"
+    return f"{1e3 * value:.3g} ms" if value >= 1e-4 else f"{1e9 * value:,.0f} ns"
+
+
+def time_spans(spans: Sequence[tuple[float, float]], *, most: int = 3) -> str:
+    """Write closed intervals of time, seconds, with the decimals that their width calls for.
+
+    Parameters
+    ----------
+    spans : sequence of (float, float)
+        Ascending; the last may be without an end. One that begins at 0 is *up to* its end.
+    most : int, default 3
+        How many to write out; of the others, only their number and their end.
+    """
+    written = [_time_span(*span) for span in spans[:most]]
+    if others := spans[most:]:
+        end = others[-1][1]
+        until = f"up to {brief_seconds(end)}" if end < math.inf else f"from {brief_seconds(others[-1][0])} on the last"
+        written.append(f"{len(others)} more, {until}")
+    return ", ".join(written)
+
+
+def _time_span(low: float, high: float) -> str:
+    if high == math.inf:
+        return "always" if low == 0.0 else f"from {_decimal(low, low)} s on"
+    if low == 0.0:
+        return f"up to {_decimal(high, high)} s"
+    width = high - low
+    begin, end = _decimal(low, max(width, 0.01 * high)), _decimal(high, max(width, 0.01 * high))
+    return f"{begin} s" if begin == end else f"{begin}-{end} s"
+
+
+def _decimal(value: float, width: float) -> str:
+    """Write a number with about two digits of a width, but no fewer decimals than none and no more than six."""
+    decimals = min(max(1 - math.floor(math.log10(width)), 0), 6) if width > 0.0 else 0
+    return f"{value:,.{decimals}f}"
+
+
 def dollars(value: float) -> str:
     """Dollars with four significant digits, and never fewer than two decimals."""
     return f"${aligned([value])[0]}"
@@ -63,6 +107,16 @@ def aligned(values: Sequence[float]) -> list[str]:
 def percent(fraction: float) -> str:
     """Percent with three significant digits."""
     return f"{100 * fraction:.3g} %"
+
+
+def share(fraction: float) -> str:
+    """Percent with two significant digits of what is missing to 100 %, so that 0.99953 is not 1."""
+    missing = 1.0 - fraction
+    if not 1e-9 < missing < 1.0:
+        return "100 %" if missing <= 1e-9 else "0 %"
+    decimals = max(1 - math.floor(math.log10(100 * missing)), 0)
+    text = f"{100 * fraction:.{decimals}f}"
+    return f"{text.rstrip('0').rstrip('.') if decimals else text} %"
 
 
 def fitting_width(width: int | None) -> int:

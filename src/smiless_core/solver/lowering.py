@@ -1,61 +1,46 @@
 """From names to arrays: one problem, compiled once and solved for many arrivals.
 
-Every mode of a function is one row, in a fixed order: hardware (cpu before gpu), size, batch, readiness
-(prewarmed, on_arrival, on_request). `on_arrival` is there only where the platform announces arrivals, and not
-for functions that wait for none: to those it is `on_request`.
-
-Batches beyond the smallest that holds all requests of an arrival have no row: they are slower, cost no less
-and come later in the order, so no optimum ever takes one.
+Every mode of a function (`solver.modes`) is one row.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InvalidInputError, SolverError
-from smiless_core.model.configuration import Configuration, Hardware, Readiness
-from smiless_core.model.plan import Assignment, Plan
+from smiless_core.model.configuration import Readiness
+from smiless_core.model.plan import Plan
 from smiless_core.model.problem import Problem
 from smiless_core.solver import milp
 from smiless_core.solver.exact import ExactSearch
+from smiless_core.solver.joint import Aimed, JointSearch
+from smiless_core.solver.modes import LONGEST, Mode, modes_of
+from smiless_core.solver.pricing import Pricing, Terms
 from smiless_core.solver.solution import Solution
 from smiless_core.solver.tables import ModeTable, Search, Status, Work, cost_gap
+from smiless_core.solver.writing import deterministic_plan, scheduled_plan
 from smiless_core.timing import (
     Timing,
-    cold_response,
     nanoseconds_down,
     nanoseconds_up,
     release_terms,
     response_times,
 )
 from smiless_core.validation import number, shown
-from smiless_core.windows import deterministic_costs, deterministic_schedule
+from smiless_core.windows import ALWAYS, Wanted, deterministic_costs
 
 __all__ = ["CompiledProblem"]
 
 METHODS = ("exact", "milp")
 
-_LONGEST = 4.6e9  # seconds; more does not fit the whole nanoseconds that plans are judged on
-_DEAREST = 1e200  # dollars per second; more does not add up
-
 # Costs that differ by a smaller fraction are the same: it is rounding, not money.
 COST_TOLERANCE = 1e-12
-
-
-class Mode(NamedTuple):
-    """One way to run one function; prices and times as in `Assignment`."""
-
-    configuration: Configuration
-    readiness: Readiness
-    price: float
-    latency: float
-    cold_start: float
 
 
 class CompiledProblem:
@@ -72,6 +57,10 @@ class CompiledProblem:
         As given.
     loosest_sla : float
         Seconds within which every choice of modes stays.
+    function : int64 array, shape (modes,)
+        The function of each row.
+    offsets : int64 array, shape (n + 1,)
+        The rows of each function, as in `ModeTable`.
 
     Raises
     ------
@@ -89,7 +78,7 @@ class CompiledProblem:
             raise InvalidInputError(f"expected a Problem, got {shown(problem)}", place="problem")
         application = problem.application
         self.problem = problem
-        functions = [list(_modes(problem, v)) for v in range(len(application.functions))]
+        functions = [list(modes_of(problem, v)) for v in range(len(application.functions))]
         self._modes = [mode for modes in functions for mode in modes]
         terms = np.array(
             [release_terms(mode.readiness, mode.latency, cold_start=mode.cold_start) for mode in self._modes]
@@ -108,16 +97,28 @@ class CompiledProblem:
         self._cold_start = np.array([mode.cold_start for mode in self._modes])
         self._prewarmed = np.array([mode.readiness is Readiness.PREWARMED for mode in self._modes])
         self._batch = np.array([mode.configuration.batch for mode in self._modes], dtype=np.int64)
+        self._terms = Terms(
+            self._price,
+            np.rint(self._latency * 1e9).astype(np.int64),
+            np.rint(self._cold_start * 1e9).astype(np.int64),
+            self._prewarmed,
+            -(-problem.concurrency // self._batch),
+            problem.concurrency,
+        )
 
         # What the re-evaluation of a plan reads: lists, because it picks a dozen entries.
         self._offsets: list[int] = self._free.offsets.tolist()
         self._release_ns: list[int] = nanoseconds_up(self._free.release).tolist()
         self._latency_ns: list[int] = nanoseconds_up(self._free.latency).tolist()
+        self.offsets = self._free.offsets
+        self._counts: list[int] = np.diff(self.offsets).tolist()
+        self.function = np.repeat(np.arange(len(functions)), np.diff(self._free.offsets))
         longest = (max(r + L for r, L in self._times(v)) for v in range(len(functions)))
         self.loosest_sla = sum(longest) / 1e9
 
         self._exact = ExactSearch(application.edge_array, functions=len(functions))
         self._drawn: tuple[Arrivals, ModeTable] | None = None
+        self._pricing: Pricing | None = None
 
     def __reduce__(self) -> tuple[type[CompiledProblem], tuple[Problem]]:
         return CompiledProblem, (self.problem,)
@@ -144,15 +145,9 @@ class CompiledProblem:
         if drawn is not None and drawn[0] == arrivals:
             return drawn[1]
         if not isinstance(arrivals, Arrivals):
-            raise InvalidInputError(
-                f"expected Arrivals, such as Arrivals.every(10.0), got {shown(arrivals)}", place="arrivals"
-            )
+            raise _no_arrivals(arrivals)
         if not arrivals.is_deterministic:
-            raise InvalidInputError(
-                f"plans are made for arrivals at a fixed interval so far, not {arrivals}: Arrivals.every(arrivals.mean)"
-                " plans for their mean",
-                place="arrivals",
-            )
+            raise InvalidInputError(f"expected deterministic arrivals, got {arrivals}", place="arrivals")
         cost = deterministic_costs(
             self._latency,
             self._cold_start,
@@ -163,10 +158,21 @@ class CompiledProblem:
             concurrency=self.problem.concurrency,
             limits=self.problem.limits,
         )
-        free = self._free
-        table = ModeTable(free.edges, free.offsets, free.release, free.latency, cost)
+        table = self.priced(cost)
         self._drawn = arrivals, table
         return table
+
+    def priced(self, cost: NDArray[np.float64]) -> ModeTable:
+        """Return the modes with these costs, shape (modes,)."""
+        free = self._free
+        return ModeTable(free.edges, free.offsets, free.release, free.latency, cost)
+
+    def pricing(self, arrivals: Arrivals) -> Pricing:
+        """Return what modes cost under a distribution of arrivals; the last one is kept."""
+        known = self._pricing
+        if known is None or known.arrivals != arrivals:
+            known = self._pricing = Pricing(self._terms, arrivals, self.problem.limits)
+        return known
 
     def solve(
         self,
@@ -174,14 +180,37 @@ class CompiledProblem:
         *,
         method: str = "exact",
         sla: float | None = None,
+        target: float | None = None,
         budget: Work | None = None,
         time_limit: float | None = None,
+        start: Solution | None = None,
+        prove: bool = True,
     ) -> Solution:
-        """Find the cheapest plan that meets the SLA; the arguments are those of `solve`."""
-        asked = self.problem.application.sla if sla is None else sla
-        seconds = number(asked, "sla", above=0.0, at_most=_LONGEST)
-        search = self.search(arrivals, seconds, method=method, budget=budget, time_limit=time_limit)
-        return Solution(self, arrivals, search, seconds, method, budget, time_limit)
+        """Find the cheapest plan that meets the SLA, as `solve` does.
+
+        Parameters
+        ----------
+        arrivals, method, sla, target, budget, time_limit
+            As for `solve`.
+        start : Solution, optional
+            A solution for arrivals that were much the same. The search starts from it, which takes a fraction of the
+            time; it makes no difference where arrivals are deterministic.
+        prove : bool, default True
+            Whether to look for a good bound where arrivals are not deterministic. Without it, the bound is that of
+            plans without any misses in mind, which takes no time.
+        """
+        application = self.problem.application
+        seconds = number(application.sla if sla is None else sla, "sla", above=0.0, at_most=LONGEST)
+        fraction = application.attainment_target if target is None else number(target, "target", above=0.0, at_most=1.0)
+        if not isinstance(arrivals, Arrivals):
+            raise _no_arrivals(arrivals)
+        if arrivals.is_deterministic:
+            search = self.search(arrivals, seconds, method=method, budget=budget, time_limit=time_limit)
+            return Solution(self, arrivals, search, seconds, fraction, method, budget, time_limit)
+
+        joint = self.joint(arrivals, seconds, target=fraction, method=method, budget=budget, time_limit=time_limit)
+        aimed, search = joint.best(None if start is None else start.aimed, prove=prove)
+        return Solution(self, arrivals, search, seconds, fraction, method, budget, time_limit, aimed)
 
     def search(
         self,
@@ -191,6 +220,7 @@ class CompiledProblem:
         method: str = "exact",
         budget: Work | None = None,
         time_limit: float | None = None,
+        wanted: Wanted = ALWAYS,
     ) -> Search:
         """Search in indices, and evaluate the answer again before it leaves.
 
@@ -202,6 +232,8 @@ class CompiledProblem:
             Bound on the end-to-end latency, seconds.
         method, budget, time_limit
             As for `solve`.
+        wanted : Wanted, optional
+            What schedules are for, where arrivals are not deterministic; by default, to be ready always.
 
         Returns
         -------
@@ -215,7 +247,34 @@ class CompiledProblem:
         SolverError
             If the search fails, or its answer is not what it says.
         """
-        table = self.table(arrivals)
+        if not isinstance(arrivals, Arrivals):
+            raise _no_arrivals(arrivals)
+        if not arrivals.is_deterministic:
+            return self.joint(arrivals, sla, target=0.0, method=method, budget=budget, time_limit=time_limit).modes(
+                wanted
+            )
+        return self._searched(self.table(arrivals), sla, method, budget, time_limit)
+
+    def joint(
+        self,
+        arrivals: Arrivals,
+        sla: float,
+        *,
+        target: float,
+        method: str = "exact",
+        budget: Work | None = None,
+        time_limit: float | None = None,
+    ) -> JointSearch:
+        """Return the joint search for arrivals that are not deterministic; the arguments are those of `solve`."""
+
+        def find(table: ModeTable, bound: float) -> Search:
+            return self._searched(table, bound, method, budget, time_limit)
+
+        return JointSearch(self, arrivals, find, sla=sla, target=target)
+
+    def _searched(
+        self, table: ModeTable, sla: float, method: str, budget: Work | None, time_limit: float | None
+    ) -> Search:
         if budget is not None and not isinstance(budget, Work):
             raise InvalidInputError(f"expected Work, such as Work(nodes=1000), got {shown(budget)}", place="budget")
         if time_limit is not None:
@@ -235,7 +294,7 @@ class CompiledProblem:
             return Search.infeasible(shortest, found.work)
         return self._checked(found, found.choice.tolist(), table, sla, shortest)
 
-    def plan(self, choice: Sequence[int], arrivals: Arrivals, *, sla: float) -> Plan:
+    def plan(self, choice: Sequence[int], arrivals: Arrivals, *, sla: float, aimed: Aimed | None = None) -> Plan:
         """Write a choice out as a plan.
 
         Parameters
@@ -247,76 +306,30 @@ class CompiledProblem:
         sla : float
             What attainment and slack refer to, seconds. Where the plan is slower, slack refers to its own
             latency.
+        aimed : Aimed, optional
+            What the schedules are for, where arrivals are not deterministic.
 
         Returns
         -------
         Plan
-            With the schedules that cost what the table says.
+            With the schedules that cost what the search says.
 
         Raises
         ------
         InvalidInputError
             If there is no such choice.
         """
-        problem = self.problem
-        application = problem.application
-        rows = self._rows(choice)
-        if not self._exist(rows):
+        if not self._exist(choice):
             raise InvalidInputError(f"expected a mode of each function, got {shown(choice)}", place="choice")
-        costs = self.table(arrivals).cost[rows].tolist()
-        bound = nanoseconds_down(sla)
-        timed = self._timing(rows)
-        if timed.latency <= bound:
-            timed = self._timing(rows, bound=bound)
-        chosen = [self._modes[row] for row in rows]
-        cold = cold_response(
-            application,
-            [mode.latency for mode in chosen],
-            cold_start=[mode.cold_start for mode in chosen],
-            announces_arrivals=problem.limits.announces_arrivals,
-        )
-        assignments = []
-        for v, (mode, cost) in enumerate(zip(chosen, costs, strict=True)):
-            decision = deterministic_schedule(
-                mode.latency,
-                mode.cold_start,
-                prewarmed=mode.readiness is Readiness.PREWARMED,
-                interval=arrivals.interval,
-                earliest_start=timed.earliest_start[v] / 1e9,
-                batch=mode.configuration.batch,
-                concurrency=problem.concurrency,
-                limits=problem.limits,
-            )
-            assignments.append(
-                Assignment(
-                    application.names[v],
-                    mode.configuration,
-                    mode.readiness,
-                    decision.replicas,
-                    mode.price,
-                    mode.latency,
-                    mode.cold_start,
-                    decision.schedule,
-                    cost,
-                    timed.slack[v] / 1e9,
-                    decision.prewarm,
-                    decision.keep_alive,
-                )
-            )
-        return Plan(
-            application if sla == application.sla else application.replace(sla=sla),
-            tuple(assignments),
-            math.fsum(costs),
-            timed.latency / 1e9,
-            cold.latency,
-            1.0 if timed.latency <= bound else 0.0,
-            tuple(application.names[v] for v in timed.critical_path),
-        )
+        if arrivals.is_deterministic:
+            return deterministic_plan(self, choice, arrivals, sla=sla)
+        assert aimed is not None, "a distribution is planned for by the joint search"
+        return scheduled_plan(self, choice, arrivals, sla=sla, aimed=aimed)
 
     def not_offered(self, arrivals: Arrivals) -> tuple[str, ...]:
         """Return the functions that the limits leave no mode at all under these arrivals."""
-        table = self.table(arrivals)
-        least = np.minimum.reduceat(table.cost, table.offsets[:-1])
+        cost = self.table(arrivals).cost if arrivals.is_deterministic else self.pricing(arrivals).free
+        least = np.minimum.reduceat(cost, self._free.offsets[:-1])
         return tuple(self.problem.application.names[v] for v in np.flatnonzero(np.isinf(least)))
 
     def _times(self, v: int) -> Iterator[tuple[int, int]]:
@@ -324,11 +337,16 @@ class CompiledProblem:
         modes = slice(self._offsets[v], self._offsets[v + 1])
         return zip(self._release_ns[modes], self._latency_ns[modes], strict=True)
 
-    def _rows(self, choice: Sequence[int]) -> list[int]:
-        return [first + mode for first, mode in zip(self._offsets, choice, strict=False)]
+    def rows(self, choice: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the row of each chosen mode, shape (n,)."""
+        return self._free.offsets[:-1] + np.asarray(choice, dtype=np.int64)
 
-    def _timing(self, rows: Sequence[int], *, bound: int | None = None) -> Timing:
-        """Time chosen rows in whole nanoseconds."""
+    def mode(self, row: int) -> Mode:
+        """Return what a row stands for."""
+        return self._modes[row]
+
+    def timing(self, rows: Sequence[int], *, bound: int | None = None) -> Timing:
+        """Time chosen rows, everything ready, in whole nanoseconds."""
         application = self.problem.application
         return response_times(
             application.predecessors,
@@ -338,13 +356,38 @@ class CompiledProblem:
             bound=bound,
         )
 
+    @cached_property
+    def fastest(self) -> int:
+        """The shortest warm response of any choice, with everything ready; nanoseconds."""
+        application = self.problem.application
+        latency = np.minimum.reduceat(self._terms.latency, self.offsets[:-1]).tolist()
+        return int(response_times(application.predecessors, latency, order=application.order).latency)
+
+    def absorbed(self, sla: int) -> NDArray[np.int64]:
+        """Return the longest wait of each mode that an SLA can absorb in any plan, nanoseconds; negative: none.
+
+        Where arrivals are announced, a wait is the time from the arrival until the work begins.
+        """
+        application = self.problem.application
+        offsets = self._free.offsets
+        latency = self._terms.latency
+        fastest = np.minimum.reduceat(latency, offsets[:-1]).tolist()
+        timed = response_times(application.predecessors, fastest, order=application.order)
+        total = timed.latency
+        heads = np.array(timed.earliest_start)
+        tails = total - np.array(timed.latest_finish)
+        if self.problem.limits.announces_arrivals:
+            heads = np.zeros(len(fastest))
+        left = sla - (heads + tails).astype(np.int64)
+        return np.repeat(left, np.diff(offsets)) - latency
+
     def _checked(self, found: Search, choice: Sequence[int], table: ModeTable, sla: float, shortest: float) -> Search:
         """Evaluate an answer again from the table alone, in O(functions + edges)."""
-        rows = self._rows(choice)
-        if not self._exist(rows):
+        if not self._exist(choice):
             raise SolverError(f"the search chose modes that do not exist: {choice}")
+        rows = self.rows(choice).tolist()
         cost = math.fsum(table.cost[rows].tolist())
-        latency_ns = self._timing(rows).latency
+        latency_ns = self.timing(rows).latency
         latency = latency_ns / 1e9
         proved = found.status is Status.OPTIMAL
         lowest = cost * (1 - COST_TOLERANCE) if proved else 0.0
@@ -371,35 +414,12 @@ class CompiledProblem:
             found.work,
         )
 
-    def _exist(self, rows: Sequence[int]) -> bool:
-        """Whether there is one row for each function, among its own."""
-        starts, ends = self._offsets, self._offsets[1:]
-        return len(rows) == len(ends) and all(
-            start <= row < end for start, row, end in zip(starts, rows, ends, strict=False)
+    def _exist(self, choice: Sequence[int]) -> bool:
+        """Whether there is one mode for each function, among its own."""
+        return len(choice) == len(self._counts) and all(
+            0 <= mode < count for mode, count in zip(choice, self._counts, strict=True)
         )
 
 
-def _modes(problem: Problem, v: int) -> Iterator[Mode]:
-    """Yield the modes of a function in their fixed order."""
-    fallbacks = [Readiness.ON_REQUEST]
-    if problem.limits.announces_arrivals and problem.application.predecessors[v]:
-        fallbacks.insert(0, Readiness.ON_ARRIVAL)
-    for hardware in Hardware:
-        model = problem.profile(v).hardware.get(hardware)
-        if model is None:
-            continue
-        cold_start = model.cold_start(std_multiple=problem.std_multiple, quantile=problem.cold_start_quantile)
-        batches = model.batches[: bisect_left(model.batches, problem.concurrency) + 1]
-        for size in problem.sizes(v, hardware):
-            for batch in batches:
-                configuration = Configuration(hardware, size, batch)
-                price = problem.prices.per_second(configuration)
-                latency = model.latency(batch, size)
-                if latency + cold_start > _LONGEST or price > _DEAREST:
-                    raise InvalidInputError(
-                        f"on {configuration} it takes {latency:g} s, starts in {cold_start:g} s and costs"
-                        f" {price:g} $ per second: that is out of range",
-                        place=f"functions[{v}]",
-                    )
-                for readiness in (Readiness.PREWARMED, *fallbacks):
-                    yield Mode(configuration, readiness, price, latency, cold_start)
+def _no_arrivals(given: object) -> InvalidInputError:
+    return InvalidInputError(f"expected Arrivals, such as Arrivals.every(10.0), got {shown(given)}", place="arrivals")

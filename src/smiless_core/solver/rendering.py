@@ -1,17 +1,17 @@
-"""Solutions, explanations and frontiers as text."""
+"""Solutions and explanations as text."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from smiless_core.model.configuration import Hardware, Readiness
-from smiless_core.model.plan import Assignment, Plan
+from smiless_core.model.plan import Assignment
+from smiless_core.solver.drawing import timeline
 from smiless_core.solver.formatting import (
     aligned,
+    brief_seconds,
     dollars,
     exact_seconds,
     fact,
@@ -19,30 +19,44 @@ from smiless_core.solver.formatting import (
     per_million,
     percent,
     seconds,
+    share,
     table,
+    time_spans,
     wrapped,
 )
 from smiless_core.solver.tables import Status
 
 if TYPE_CHECKING:
+    from smiless_core.solver.attainment import Attainment
     from smiless_core.solver.explanation import Explanation
-    from smiless_core.solver.pareto import Frontier, FrontierPoint
     from smiless_core.solver.solution import Solution
+    from smiless_core.windows import Replay
 
-__all__ = ["explanation_text", "frontier_text", "solution_text"]
+__all__ = ["explanation_text", "hardware_of", "in_words", "reckoned_with", "runs_on", "solution_text"]
 
 _QUICK_FUNCTIONS = 12  # up to here the dozens of searches behind a breakpoint take milliseconds
-_MOST_ROWS = 24
-_PLOT_ROWS = 12
+_ROOMY = 28  # columns for words about a schedule
 
 _PREWARMED = (
     "Prewarmed instances start, and are ready, at these times after the arrival that they served last;"
     " they are let go after each service."
 )
+_STAYS = "Ready: at these times after the arrival that an instance served last. Kept: after the end of each service."
+
+_MISSES = {
+    "too_early": "come too early (before the next instance is ready)",
+    "too_late": "come too late (after one is let go, before the next is there)",
+    "overlap": "overlap (while the instances that are there still serve others)",
+    "cold_tail": "come in the cold tail (after the last instance is let go)",
+}
+_EXACT = 5e-4  # of the cost: a replay that differs by less needs no explanation
 
 
 def solution_text(solution: Solution, *, width: int | None = None) -> str:
     """Write a solution out: the verdict, the cost, one row per function, and what more SLA would save.
+
+    Where arrivals are not deterministic: also how many invocations meet the SLA and why the others do not, what a
+    replay costs, and a timeline of the schedules.
 
     Parameters
     ----------
@@ -62,31 +76,79 @@ def solution_text(solution: Solution, *, width: int | None = None) -> str:
     verdict = _verdict(solution)
     if math.isinf(solution.shortest_latency):
         return wrapped(verdict, columns)
-    plan = solution.plan if solution.feasible else solution.fastest
-    per_hour = dollars(plan.cost * 3600 / solution.arrivals.mean)
-    cost = f"{dollars(plan.cost)} per invocation, {per_million(plan.cost)} per million, {per_hour} per hour"
-    latency = seconds(plan.latency) + f" of {exact_seconds(solution.sla)}" * solution.feasible
-    facts = [
-        ("cost", cost),
-        ("latency", f"{latency}; {seconds(plan.cold_latency)} if nothing is ready"),
-        ("critical path", " -> ".join(plan.critical_path)),
-    ]
-    if solution.feasible:
-        facts.insert(1, ("bound", f"{dollars(solution.bound)} per invocation, gap {percent(solution.gap)}"))
-    else:
-        verdict += " This is the fastest plan:"
-    blocks = [
-        wrapped(verdict, columns),
-        "\n".join(fact(label, text, columns) for label, text in facts),
-        _assignments(plan, columns),
-    ]
-    if any(stay.start < stay.ready for assignment in plan for stay in assignment.schedule):
+    plan = solution.closest
+    if not solution.feasible:
+        verdict += f" This is {'the fastest' if solution.aimed is None else 'that'} plan:"
+    blocks = [wrapped(verdict, columns), "\n".join(fact(label, text, columns) for label, text in _facts(solution))]
+    if solution.aimed is not None:
+        blocks.append(timeline(solution, solution.aimed, width=columns))
+    blocks.append(_assignments(solution, columns))
+    if any(assignment.schedule for assignment in plan) and not solution.arrivals.is_deterministic:
+        blocks.append(wrapped(_STAYS, columns))
+    elif any(stay.start < stay.ready for assignment in plan for stay in assignment.schedule):
         blocks.append(wrapped(_PREWARMED, columns))
-    if solution.status is Status.OPTIMAL:
+    if solution.status is Status.OPTIMAL and solution.arrivals.is_deterministic:
         quick = solution.method == "exact" and len(plan) <= _QUICK_FUNCTIONS
         sentences = _savings(explain(solution)) if quick else [_saving(explain(solution))]
         blocks.append(wrapped(" ".join(sentences), columns))
     return "\n\n".join(blocks)
+
+
+def _facts(solution: Solution) -> Iterator[tuple[str, str]]:
+    """Yield what is known of the plan as a whole, with labels."""
+    plan, replay, attainment = solution.closest, solution.replay, solution.attainment
+    per_hour = dollars(plan.cost * 3600 / solution.arrivals.mean)
+    yield "cost", f"{dollars(plan.cost)} per invocation, {per_million(plan.cost)} per million, {per_hour} per hour"
+    if solution.feasible:
+        yield "bound", f"{dollars(solution.bound)} per invocation, gap {percent(solution.gap)}"
+    if replay is not None:
+        yield "replayed", _replayed(solution, replay)
+    latency = seconds(plan.latency) + f" of {exact_seconds(solution.sla)}" * (plan.latency <= solution.sla)
+    yield "latency", f"{latency}; {seconds(plan.cold_latency)} if nothing is ready"
+    if attainment is not None:
+        yield (
+            "attainment",
+            f"{share(attainment.fraction)} of invocations meet the SLA; the target is {share(solution.target)}",
+        )
+        if attainment.fraction < 1.0 - 1e-9:
+            yield "misses", _misses(attainment)
+        yield "ready set", _ready_set(solution)
+    yield "critical path", " -> ".join(plan.critical_path)
+
+
+def _replayed(solution: Solution, replay: Replay) -> str:
+    """Say what the replay costs, and why that is not the planning cost."""
+    more = replay.cost / solution.cost - 1.0 if solution.cost else 0.0
+    count = len(replay.responses)
+    recorded = solution.arrivals.sequence is not None and not solution.arrivals.law.smooth
+    text = f"{dollars(replay.cost)} per invocation over {count:,} {'recorded' if recorded else 'drawn'} arrivals"
+    if abs(more) < _EXACT:
+        return text
+    text += f", {percent(abs(more))} {'more' if more > 0 else 'less'}: "
+    if any(assignment.further for assignment in solution.plan) or int(replay.met_busy.sum()) > 0.01 * count:
+        return text + "arrivals overlap, and the cost reckons with services that begin on time"
+    if int(replay.waited.sum()):
+        return text + "after a wait, schedules begin later than the cost reckons with"
+    if recorded:
+        return text + "the first and the last arrival of a record are not like the others"
+    return text + "these arrivals are one sample of the distribution"
+
+
+def _misses(attainment: Attainment) -> str:
+    """Say why invocations miss the SLA, most of them first."""
+    causes = sorted(((getattr(attainment, name), words) for name, words in _MISSES.items()), reverse=True)
+    stated = [f"{percent(fraction)} {words}" for fraction, words in causes if fraction >= 5e-6]
+    return "; ".join(stated) or f"{percent(1.0 - attainment.fraction)}, of no single cause"
+
+
+def _ready_set(solution: Solution) -> str:
+    """Say when everything is ready."""
+    if Readiness.PREWARMED not in reckoned_with(solution):
+        return "none needed: cold starts fit into the SLA"
+    spans = solution.closest.ready_set
+    if not spans:
+        return "never"
+    return time_spans(spans) + " after the invocation before" * (spans != ((0.0, math.inf),))
 
 
 def explanation_text(explanation: Explanation, *, width: int | None = None) -> str:
@@ -100,92 +162,98 @@ def explanation_text(explanation: Explanation, *, width: int | None = None) -> s
     slack = sorted(explanation.slack.items(), key=lambda item: item[1])
     rows = [(name, seconds(room)) for name, room in slack]
     blocks.append(table(["function", within], rows, width=columns, right=[within]))
-    if solution.status is Status.OPTIMAL:
+    if solution.feasible and not solution.arrivals.is_deterministic:
+        blocks.append(wrapped("What more SLA would save is what a frontier finds: its plans are not proved.", columns))
+    elif solution.status is Status.OPTIMAL:
         blocks.append(wrapped(" ".join(_savings(explanation)), columns))
     elif solution.feasible:
         blocks.append(wrapped("What more SLA would save is known only of a plan that is proved optimal.", columns))
     return "\n\n".join(blocks)
 
 
-def frontier_text(frontier: Frontier, *, width: int | None = None) -> str:
-    """Write a frontier out as a plot and a table; the parameters are those of `solution_text`."""
-    columns = fitting_width(width)
-    points = frontier.points
-    heading = (
-        f"{frontier.problem.application.name}: cost against SLA for arrivals {frontier.arrivals},"
-        f" {len(points)} breakpoint{'s' * (len(points) != 1)}, each exact."
-    )
-    if frontier.truncated:
-        shortest, begin = exact_seconds(frontier.shortest_latency), exact_seconds(points[0].sla)
-        heading += f" Truncated: SLAs from {shortest} up to {begin} can be met too, at a higher cost."
-    shown = [points[at] for at in _spread(points)]
-    moves = [", ".join(_moves(here, there)) for here, there in pairwise(shown)]
-    costs = aligned([1e6 * point.cost for point in shown])
-    rows = [(f"{point.sla:.9f}", cost, move) for point, cost, move in zip(shown, costs, [*moves, ""], strict=True)]
-    headers = ["SLA from, s", "$/million", "what changes towards the next row"]
-    blocks = [
-        wrapped(heading, columns),
-        "\n".join(_plot(points, columns)),
-        table(headers, rows, width=columns, right=headers[:2], whole=headers[:2]),
-    ]
-    if len(shown) < len(points):
-        blocks.append(f"{len(points) - len(shown)} breakpoints between these rows are not shown.")
-    return "\n\n".join(blocks)
-
-
 def _verdict(solution: Solution) -> str:
     """Return the first sentence: what was asked for, and what is known of the answer."""
     name = solution.problem.application.name
-    asked = f"an SLA of {exact_seconds(solution.sla)} and arrivals {solution.arrivals}"
+    target = "" if solution.arrivals.is_deterministic else f", a target of {share(solution.target)}"
+    asked = f"an SLA of {exact_seconds(solution.sla)}{target} and arrivals {solution.arrivals}"
     if solution.status is Status.OPTIMAL:
         return f"{name}: proved optimal for {asked}."
+    if solution.feasible and target:
+        return f"{name}: within {percent(solution.gap)} of the proved bound for {asked}."
     if solution.feasible:
         saving = f"a plan that costs up to {percent(solution.gap)} less may exist"
         return f"{name}: feasible for {asked}. The search ended before the proof: {saving}."
     if math.isinf(solution.shortest_latency):
         return str(solution.infeasible())
+    if solution.aimed is not None:
+        return f"{name}: infeasible for {asked}. {_out_of_reach(solution, solution.aimed.attainment)}"
     return (
         f"{name}: infeasible for {asked}. The shortest latency that can be reached is"
         f" {exact_seconds(solution.shortest_latency)}, limited by {', '.join(solution.limited_by)}."
     )
 
 
-def _assignments(plan: Plan, columns: int) -> str:
+def _out_of_reach(solution: Solution, attainment: Attainment) -> str:
+    """Say why a target is not reached."""
+    most, functions = solution.problem.limits.max_replicas, ", ".join(solution.limited_by)
+    limit = "" if most is None else f" with max_replicas = {most}"
+    return f"The highest attainment found{limit} is {share(attainment.fraction)}, limited by {functions}."
+
+
+def _assignments(solution: Solution, columns: int) -> str:
+    plan = solution.closest
     headers = ["function", "runs on", "latency", "readiness", "slack", "$/million"]
     numbers = ["latency", "slack", "$/million"]
     costs = aligned([1e6 * assignment.cost for assignment in plan])
+    scheduled = solution.aimed is not None
+    readiness = list(map(_stays, plan, reckoned_with(solution)) if scheduled else map(_readiness, plan))
     rows = [
         (
             assignment.function,
-            _runs_on(assignment),
+            runs_on(assignment),
             seconds(assignment.latency),
-            _readiness(assignment),
+            words,
             seconds(assignment.slack),
             cost,
         )
-        for assignment, cost in zip(plan, costs, strict=True)
+        for assignment, words, cost in zip(plan, readiness, costs, strict=True)
     ]
     # Names stay in one piece, unless they leave too little room for the rest.
     names = ["function"] if max(map(len, plan.application.names)) <= columns // 3 else []
+    longest = max(map(len, readiness))
+    others = sum(
+        max(len(header), *map(len, cells)) + 2 for header, cells in zip(headers, zip(*rows, strict=True), strict=True)
+    )
+    if scheduled and columns - others + longest + 2 < min(longest, _ROOMY):
+        # Words about schedules can be long: they get a table of their own.
+        left = [header for header in headers if header != "readiness"]
+        numeric = table(left, [row[:3] + row[4:] for row in rows], width=columns, right=numbers, whole=names + numbers)
+        words = table(["function", "readiness"], [(row[0], row[3]) for row in rows], width=columns, whole=names)
+        return f"{numeric}\n\n{words}"
     return table(headers, rows, width=columns, right=numbers, whole=names + numbers)
 
 
-def _runs_on(assignment: Assignment) -> str:
+def runs_on(assignment: Assignment) -> str:
     """Say what a function runs on, in fewer words than `Configuration` does."""
+    count = f"{assignment.replicas} x " if assignment.replicas != 1 else ""
+    return count + hardware_of(assignment)
+
+
+def hardware_of(assignment: Assignment) -> str:
+    """Say what one instance runs on."""
     configuration = assignment.configuration
     if configuration.hardware is Hardware.GPU:
         size = f"gpu {100 * configuration.size:g} %"
     else:
         size = f"cpu {configuration.size:g} core{'s' * (configuration.size != 1)}"
-    count = f"{assignment.replicas} x " if assignment.replicas != 1 else ""
     batch = f", batch {configuration.batch}" if configuration.batch != 1 else ""
-    return count + size + batch
+    return size + batch
 
 
 def _readiness(assignment: Assignment) -> str:
     """Say in words when the instances of a function exist."""
     if assignment.readiness is not Readiness.PREWARMED:
-        return f"{_words(assignment.readiness)}, ready {seconds(assignment.cold_start)} later"
+        return f"{in_words(assignment.readiness)}, ready {seconds(assignment.cold_start)} later"
     first, *others = assignment.schedule
     if first.start < first.ready:
         return f"starts {seconds(first.start)}, ready {seconds(first.ready)}"
@@ -195,7 +263,28 @@ def _readiness(assignment: Assignment) -> str:
     return f"stays {seconds(idle)}, starts {seconds(coming.start)}, ready {seconds(coming.ready)}"
 
 
-def _words(readiness: Readiness) -> str:
+def _stays(assignment: Assignment, reckoned: Readiness) -> str:
+    """Say in words when the first instance exists, where arrivals are not deterministic.
+
+    What the plan reckons with may be a cold start although the instance stays for a while.
+    """
+    stays = [stay for stay in assignment.schedule if stay.until > stay.start]
+    spans = [(stay.ready, stay.until) for stay in stays]
+    if not stays:
+        reckoned = Readiness.ON_REQUEST if reckoned is Readiness.PREWARMED else reckoned
+        return f"{in_words(reckoned)}, ready {seconds(assignment.cold_start)} later"
+    begin, end = spans[0]
+    if stays[0].start < begin:
+        words = f"ready {time_spans(spans)}"
+    elif end == math.inf:
+        words = "kept warm"
+    else:
+        words = f"kept {brief_seconds(end - begin)}" + (f", ready {time_spans(spans[1:])}" if spans[1:] else "")
+    return words if reckoned is Readiness.PREWARMED else f"{in_words(reckoned)}; {words}"
+
+
+def in_words(readiness: Readiness) -> str:
+    """Return a readiness without its underscore."""
     return readiness.replace("_", " ")
 
 
@@ -224,56 +313,9 @@ def _amount(saving: float, solution: Solution) -> str:
     return f"{per_million(saving)} per million invocations ({percent(saving / solution.cost)})"
 
 
-def _moves(here: FrontierPoint, there: FrontierPoint) -> Iterator[str]:
-    """Yield the functions that change between two points of a frontier, and what they change to."""
-    for old, new in zip(here.solution.plan, there.solution.plan, strict=True):
-        if old.readiness is not new.readiness:
-            yield f"{new.function} to {_runs_on(new)} {_words(new.readiness)}"
-        elif old.configuration != new.configuration:
-            yield f"{new.function} to {_runs_on(new)}"
-
-
-def _heights(points: Sequence[FrontierPoint]) -> list[float]:
-    """Return how high the cost of each point is drawn, 0 to 1: by its logarithm where all costs have one."""
-    costs = [math.log(point.cost) if points[-1].cost > 0.0 else point.cost for point in points]
-    return [(cost - costs[-1]) / (costs[0] - costs[-1]) if len(costs) > 1 else 0.0 for cost in costs]
-
-
-def _spread(points: Sequence[FrontierPoint]) -> list[int]:
-    """Return the positions of the points to list, evenly spread along the staircase, both ends among them."""
-    if len(points) <= _MOST_ROWS:
-        return list(range(len(points)))
-    span = points[-1].sla - points[0].sla
-    heights = _heights(points)
-    steps = [
-        (there.sla - here.sla) / span + high - low
-        for (here, there), (high, low) in zip(pairwise(points), pairwise(heights), strict=True)
-    ]
-    walked = list(accumulate(steps, initial=0.0))
-    marks = (walked[-1] * row / (_MOST_ROWS - 1) for row in range(_MOST_ROWS - 1))
-    return sorted({*(bisect_left(walked, mark) for mark in marks), len(points) - 1})
-
-
-def _plot(points: Sequence[FrontierPoint], columns: int) -> Iterator[str]:
-    """Draw the staircase: cost upwards, SLA to the right."""
-    first, last = points[0], points[-1]
-    logarithmic = len(points) > 1 and last.cost > 0.0
-    yield f"  $/million{' (log scale)' * logarithmic} against SLA"
-    names = aligned([1e6 * first.cost, 1e6 * last.cost])
-    margin = max(map(len, names)) + 2
-    across = max(columns - margin - 3, 20)
-    rows = _PLOT_ROWS if len(points) > 1 else 1
-    lines = [[" "] * across for _ in range(rows)]
-    heights = _heights(points)
-    step = 0
-    for column in range(across):
-        sla = first.sla + (last.sla - first.sla) * column / (across - 1)
-        while step + 1 < len(points) and points[step + 1].sla <= sla * (1 + 1e-12):
-            step += 1
-        lines[round((1 - heights[step]) * (rows - 1))][column] = "*"
-    labels = [names[0], *[""] * (rows - 2), names[1]][:rows]
-    for label, line in zip(labels, lines, strict=True):
-        yield f"  {label:>{margin - 2}} |{''.join(line)}".rstrip()
-    start, end = exact_seconds(first.sla), exact_seconds(last.sla)
-    yield f"{'':{margin}} +{'-' * across}"
-    yield f"{'':{margin}}  {start}" + (end.rjust(across - len(start)) if len(points) > 1 else "")
+def reckoned_with(solution: Solution) -> Iterator[Readiness]:
+    """Yield the readiness of every function that the latency of a plan reckons with; it may come for less."""
+    search = solution.search if solution.aimed is None else solution.aimed.search
+    assert search.choice is not None
+    for row in solution.compiled.rows(search.choice).tolist():
+        yield solution.compiled.mode(row).readiness

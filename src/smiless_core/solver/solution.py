@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InfeasibleError
-from smiless_core.model.plan import Assignment, Plan
+from smiless_core.model.plan import Assignment, Plan, Stay
 from smiless_core.model.problem import Problem
-from smiless_core.solver.formatting import exact_seconds
+from smiless_core.solver.attainment import Attainment
+from smiless_core.solver.formatting import exact_seconds, share
+from smiless_core.solver.replaying import replay_of
 from smiless_core.solver.tables import Search, Status, Work
+from smiless_core.windows import ALWAYS, Replay, Wanted
 
 if TYPE_CHECKING:
+    from smiless_core.solver.joint import Aimed
     from smiless_core.solver.lowering import CompiledProblem
 
 __all__ = ["Solution", "solve"]
@@ -28,10 +33,15 @@ def solve(
     *,
     method: str = "exact",
     sla: float | None = None,
+    target: float | None = None,
     budget: Work | None = None,
     time_limit: float | None = None,
 ) -> Solution:
     """Find the cheapest plan that meets the SLA, and prove it.
+
+    For arrivals that are always as far apart the plan is proved optimal. For others modes and schedules are searched
+    for together, and the solution says what fraction of invocations meets the SLA, at least `target`, and how far its
+    cost is from a proved lower bound.
 
     Parameters
     ----------
@@ -43,6 +53,8 @@ def solve(
         The native search, or the same question as a mixed-integer program. They return the same plan.
     sla : float, optional
         Bound on the end-to-end latency, seconds; that of the application by default.
+    target : float, optional
+        The fraction of invocations that has to meet it; that of the application by default.
     budget : Work, optional
         How much work the exact search may do before it returns the best plan so far as ``feasible``. It
         counts steps, so that results repeat. Unlimited by default.
@@ -67,7 +79,9 @@ def solve(
     """
     from smiless_core.solver.lowering import CompiledProblem  # late: it is built on Solution
 
-    return CompiledProblem(problem).solve(arrivals, method=method, sla=sla, budget=budget, time_limit=time_limit)
+    return CompiledProblem(problem).solve(
+        arrivals, method=method, sla=sla, target=target, budget=budget, time_limit=time_limit
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,20 +98,26 @@ class Solution:
         The answer in indices.
     sla : float
         The bound that was asked for, seconds.
+    target : float
+        The attainment that was asked for.
     method : str
         How the answer was found.
     budget : Work or None
     time_limit : float or None
         As given; further questions, such as `fastest`, are asked within the same.
+    aimed : Aimed or None
+        What the schedules are for, where arrivals are not deterministic.
     """
 
     compiled: CompiledProblem
     arrivals: Arrivals
     search: Search
     sla: float
+    target: float
     method: str
     budget: Work | None = None
     time_limit: float | None = None
+    aimed: Aimed | None = None
 
     @property
     def problem(self) -> Problem:
@@ -150,7 +170,7 @@ class Solution:
         """
         if self.search.choice is None:
             raise self.infeasible()
-        return self.compiled.plan(self.search.choice.tolist(), self.arrivals, sla=self.sla)
+        return self.compiled.plan(self.search.choice.tolist(), self.arrivals, sla=self.sla, aimed=self.aimed)
 
     @cached_property
     def fastest(self) -> Plan:
@@ -163,26 +183,84 @@ class Solution:
         """
         if math.isinf(self.shortest_latency):
             raise self.infeasible()
-        choice = self.again(self.shortest_latency).choice
-        assert choice is not None, "the shortest latency can be reached"
-        return self.compiled.plan(choice.tolist(), self.arrivals, sla=self.sla)
+        search = self.again(self.shortest_latency)
+        assert search.choice is not None, "the shortest latency can be reached"
+        aimed = None
+        if not self.arrivals.is_deterministic:
+            aimed = self.compiled.joint(self.arrivals, self.sla, target=self.target).aimed(search, self.wanted, 0.0)
+        return self.compiled.plan(search.choice.tolist(), self.arrivals, sla=self.sla, aimed=aimed)
+
+    @cached_property
+    def closest(self) -> Plan:
+        """The plan, or else what comes closest: that of the highest attainment within the SLA, or the fastest.
+
+        Raises
+        ------
+        InfeasibleError
+            If the limits leave a function no mode at all.
+        """
+        if self.feasible:
+            return self.plan
+        if self.aimed is None or self.aimed.search.choice is None:
+            return self.fastest
+        return self.compiled.plan(self.aimed.search.choice.tolist(), self.arrivals, sla=self.sla, aimed=self.aimed)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the schedules are for, where arrivals are not deterministic."""
+        return ALWAYS if self.aimed is None else self.aimed.wanted
+
+    @property
+    def attainment(self) -> Attainment | None:
+        """The fraction of invocations that meets the SLA, and why the others do not.
+
+        None where arrivals are deterministic, and without a plan.
+        """
+        return None if self.aimed is None else self.aimed.attainment
+
+    @cached_property
+    def replay(self) -> Replay | None:
+        """What a path of arrivals makes of the plan, event by event: the recorded one, or one that is drawn.
+
+        None where arrivals are deterministic, and without a plan.
+        """
+        if self.aimed is None or not self.feasible:
+            return None
+        if self.aimed.replayed is not None:
+            return self.aimed.replayed
+        return replay_of(self.plan, self.problem, self.compiled.pricing(self.arrivals).other_path)
+
+    @property
+    def replay_cost(self) -> float:
+        """Dollars per invocation of the schedules as replayed; the cost itself where arrivals are deterministic."""
+        return self.cost if self.replay is None else self.replay.cost
 
     @cached_property
     def limited_by(self) -> tuple[str, ...]:
         """The functions that keep the SLA from being met: the critical path of `fastest`.
 
-        Empty where there is a plan.
+        Where it is the target that is out of reach, those whose instances are too few for it. Empty where there is a
+        plan.
         """
         if self.feasible:
             return ()
         if math.isinf(self.shortest_latency):
             return self.compiled.not_offered(self.arrivals)
+        if self.aimed is not None and self.aimed.search.choice is not None:
+            lost = self.compiled.pricing(self.arrivals).lost[self.compiled.rows(self.aimed.search.choice)]
+            too_many = lost >= min(1.0 - self.target, float(lost.max()))
+            return tuple(name for name, short in zip(self.problem.application.names, too_many, strict=True) if short)
         return self.fastest.critical_path
 
     def again(self, sla: float) -> Search:
-        """Ask the same with another SLA (seconds), within the same limits."""
+        """Ask the same with another SLA (seconds), for the same ready set and within the same limits."""
         return self.compiled.search(
-            self.arrivals, sla, method=self.method, budget=self.budget, time_limit=self.time_limit
+            self.arrivals,
+            sla,
+            method=self.method,
+            budget=self.budget,
+            time_limit=self.time_limit,
+            wanted=self.wanted,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,23 +269,28 @@ class Solution:
         Returns
         -------
         dict
-            Without a plan, cost, bound and gap are None, and the rest tells of `fastest`. There are no NaN
-            and no infinities.
+            Without a plan, cost, replay_cost, bound and gap are None, and the rest tells of `closest`. There are no
+            NaN and no infinities: a stay that never ends is until None.
         """
         application = self.problem.application
-        plan = None if math.isinf(self.shortest_latency) else self.plan if self.feasible else self.fastest
+        plan = None if math.isinf(self.shortest_latency) else self.closest
+        met = self.attainment
         return {
             "schema": SCHEMA,
             "application": application.name,
             "status": str(self.status),
             "sla": self.sla,
-            "attainment_target": application.attainment_target,
+            "attainment_target": self.target,
             "cost": _finite(self.cost),
+            "replay_cost": _finite(self.replay_cost),
             "bound": _finite(self.bound),
             "gap": _finite(self.gap),
             "latency": plan and plan.latency,
             "cold_latency": plan and plan.cold_latency,
-            "attainment": plan and plan.attainment,
+            # A plan that is too slow even with everything ready meets the SLA never.
+            "attainment": plan and (met.fraction if met else float(self.feasible)),
+            "misses": met and {name: value for name, value in met._asdict().items() if name != "fraction"},
+            "ready_set": [[begin, _finite(end)] for begin, end in plan.ready_set] if plan else [],
             "critical_path": list(plan.critical_path) if plan else [],
             "shortest_latency": _finite(self.shortest_latency),
             "limited_by": list(self.limited_by),
@@ -222,6 +305,13 @@ class Solution:
             message = (
                 f"{name}: max_replicas = {self.problem.limits.max_replicas} leaves no mode for {limited_by}"
                 f" with arrivals {self.arrivals}"
+            )
+        elif self.aimed is not None:
+            most, reached = self.problem.limits.max_replicas, share(self.aimed.attainment.fraction)
+            why = "" if most is None else f" with max_replicas = {most}"
+            message = (
+                f"{name}: no plan reaches a target of {share(self.target)} within an sla of {exact_seconds(self.sla)}:"
+                f" the highest attainment found{why} is {reached}, limited by {limited_by}"
             )
         else:
             message = (
@@ -240,12 +330,17 @@ class Solution:
         return solution_text(self)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _stays(schedule: Sequence[Stay]) -> list[dict[str, float | None]]:
+    return [{"start": stay.start, "ready": stay.ready, "until": _finite(stay.until)} for stay in schedule]
 
 
 def _assignment(assignment: Assignment) -> dict[str, Any]:
     configuration = assignment.configuration
+    levels = (assignment.schedule, *assignment.further)
     return {
         "hardware": str(configuration.hardware),
         "size": configuration.size,
@@ -255,8 +350,9 @@ def _assignment(assignment: Assignment) -> dict[str, Any]:
         "price_per_second": assignment.price_per_second,
         "latency": assignment.latency,
         "cold_start": assignment.cold_start,
-        "schedule": [{"start": stay.start, "ready": stay.ready, "until": stay.until} for stay in assignment.schedule],
+        "schedule": _stays(assignment.schedule),
+        "levels": [_stays(level) for level in levels] if any(levels) else [],
         "prewarm": assignment.prewarm,
-        "keep_alive": assignment.keep_alive,
+        "keep_alive": _finite(assignment.keep_alive),
         "cost": assignment.cost,
     }

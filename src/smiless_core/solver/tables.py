@@ -248,6 +248,13 @@ class Search:
     shortest_latency: float
     work: Work
 
+    def bounded(self, bound: float, *, proved: bool, shortest_latency: float) -> Search:
+        """Return the same answer with another bound, whether that proves it, and the smallest SLA that can be met."""
+        status = Status.OPTIMAL if proved else Status.FEASIBLE
+        lower = min(max(bound, 0.0), self.cost)
+        gap = cost_gap(self.cost, lower)
+        return Search(status, self.choice, self.cost, lower, gap, self.latency, shortest_latency, self.work)
+
     @classmethod
     def infeasible(cls, shortest_latency: float, work: Work = Work()) -> Search:  # noqa: B008
         """No choice meets the SLA; the smallest SLA that could be met is `shortest_latency`."""

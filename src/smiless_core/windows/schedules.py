@@ -13,11 +13,11 @@ expected residency per invocation is
 This is exact when no arrival comes before the instance is free again after a cold response (X >= L + T, or every
 arrival is met ready and X >= L); X below L is counted as absent. Fixed keep-alive, the hybrid histogram's window
 (Shahrad et al., "Serverless in the Wild", ATC 2020) and the published window (Lu et al., SC 2024) are schedules of
-this form; `switching_policy` finds the best one, by backward recursion over the atoms of X in ``csrc``.
+this form; `switching_policy` finds the best one, by backward recursion over the cells of X in ``csrc``.
 
-Schedules are evaluated from the distribution itself. The best one is sought on `Arrivals.atoms`, which are exact for
-deterministic and empirical arrivals; for the rest it is best on atoms that are an eighth of a cold start apart (at the
-mean, and at most two hundred thousand of them), and may be a little dearer than the best one between them.
+Schedules are evaluated from the distribution itself. The best one is sought among those that begin and end at the edges
+of `Arrivals.cells`. Where X has atoms only that is the best of all; elsewhere the edges are half a percent apart, and
+the best one between them may be a little cheaper.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from smiless_core._native.windows import Windows
 from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InvalidInputError
 from smiless_core.model.noun import Noun
 from smiless_core.model.plan import Stay
 from smiless_core.validation import number
+from smiless_core.windows.levels import GapLaw, Wanted, cut
 
 __all__ = [
     "Schedule",
@@ -45,7 +45,7 @@ __all__ = [
 
 _FOREVER = np.iinfo(np.int64).max
 _LONGEST = 4.6e9
-_FINEST, _COARSEST = 1e-4, 0.005  # relative width of atoms
+_RESOLUTION = 0.005  # relative width of cells
 
 
 class Schedule(Noun, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ def switching_policy(
     Returns
     -------
     Schedule
-        Of all schedules that are ready at atoms of X, one of the least ``residency + miss_price * misses``; ties stay
+        Of all schedules with ends at edges of cells, one of the least ``residency + miss_price * misses``; ties stay
         as they are (a warm instance stays, an absent one waits).
 
     Raises
@@ -127,9 +127,9 @@ def switching_policy(
 
     Notes
     -----
-    A backward recursion over elapsed time, linear in the number of atoms: just after each atom a warm instance stays
-    or is let go, an absent one waits or starts to be ready at a later atom. With a tolerated wait, being ready that
-    much after an atom may be better still; atoms of the wait are therefore added.
+    A backward recursion over elapsed time, linear in the number of cells: just after each edge a warm instance stays
+    or is let go, an absent one waits or starts to be ready at a later edge. With a tolerated wait, being ready that
+    much after an edge may be better still; edges of the wait are therefore added.
 
     Examples
     --------
@@ -142,22 +142,12 @@ def switching_policy(
     price = number(miss_price, "miss_price", at_least=0.0, at_most=1e12)
     tolerated = number(tolerated_wait, "tolerated_wait", at_least=0.0, at_most=_LONGEST)
     keep = number(min_keep_alive, "min_keep_alive", at_least=0.0, at_most=_LONGEST)
-    # Atoms further apart than a cold start would let an instance be there just in time for each: keep them closer.
-    atoms = arrivals.atoms(min(max(cold / (8 * arrivals.mean), _FINEST), _COARSEST))
-    times, mass = atoms.times, atoms.mass
+    cells = arrivals.cells(_RESOLUTION)
     if tolerated > 0.0 and price > 0.0:
-        times = np.unique(np.concatenate([times, times + _ns(tolerated)]))
-        mass = np.zeros(len(times))
-        mass[np.searchsorted(times, atoms.times)] = atoms.mass
-    # Beyond the last atom that was added the tail is as far away as its mean says, but not nearer than that atom.
-    excess = max(atoms.tail_excess - (int(times[-1]) - int(atoms.times[-1])) / 1e9, 0.0)
-    windows = Windows(times, mass, atoms.tail_mass, excess)
-    windows.solve(_ns(cold), np.full(len(times), price), price, _ns(tolerated))
-    stays, _ = windows.follow(_ns(busy), _ns(keep))
-    if not atoms.tail_mass:
-        # Nothing comes after the last atom: to stay on costs nothing on paper, but there is no point in it.
-        last = max(int(atoms.times[-1]), _ns(busy) + _ns(keep))
-        stays[:, 2] = np.maximum(stays[:, 1], np.minimum(stays[:, 2], last))
+        cells = cut(cells, cells.times + _ns(tolerated))
+    law = GapLaw(1.0, cells)
+    law.solve(Wanted(price), _ns(cold), tolerated=_ns(tolerated))
+    stays = law.stays(_ns(busy), keep=_ns(keep))
     return _evaluated(arrivals, stays.tolist(), busy, cold, tolerated)
 
 

@@ -1,0 +1,466 @@
+"""The joint search: modes and ready set together, for arrivals that are a distribution.
+
+Minimize the planning cost over one mode per function and the ready set W, such that the warm response is within the SLA
+and the attainment reaches its target. For a given W the configuration search is exact. For given modes W is found as
+if the prewarmed functions were one, with their prices added and their mean cold start: the optimal switching policy at
+the lowest price of a miss that reaches the target. The two alternate until nothing improves. Candidates besides: no
+function relies on its schedule (every response is within the SLA, come what may), and every function is always ready.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smiless_core.arrivals import Arrivals
+from smiless_core.model.configuration import Readiness
+from smiless_core.solver.attainment import Attainment, Step, attainment_of
+from smiless_core.solver.intervals import Intervals, intersection, union
+from smiless_core.solver.lagrange import Bounds, searched_lazily
+from smiless_core.solver.pricing import RARE
+from smiless_core.solver.replaying import attainment_in, replay_of
+from smiless_core.solver.tables import ModeTable, Search
+from smiless_core.timing import nanoseconds_down
+from smiless_core.windows import ALWAYS, Replay, Wanted
+
+if TYPE_CHECKING:
+    from smiless_core.solver.lowering import CompiledProblem
+    from smiless_core.solver.pricing import Pricing
+
+__all__ = ["Aimed", "JointSearch"]
+
+Floats = NDArray[np.float64]
+
+_ROUNDS = 4  # of modes and ready set; more have not been seen to help
+_FINE = 1.01  # the factor within which the price of a miss is found
+_WORTH = 0.02  # of a cold start: shorter waits are not worth a ready set of their own
+_REPLAYED = 12  # plans, where arrivals overlap
+_ROUNDING = 1e-12  # of probabilities that add up to the target
+_CLOSE = 1e-9  # of the bound: what sums of policies may differ by
+
+
+class Aimed(NamedTuple):
+    """Modes, and what their schedules are for.
+
+    Attributes
+    ----------
+    search : Search
+        The modes; its cost is the planning cost.
+    wanted : Wanted
+    attainment : Attainment
+        Of the plan: from the distribution where arrivals do not overlap, else from the replay.
+    price : float
+        What a miss is worth, in seconds of residency of all prewarmed functions.
+    replayed : Replay or None
+        What a path of arrivals makes of the plan, where they overlap.
+    """
+
+    search: Search
+    wanted: Wanted
+    attainment: Attainment
+    price: float
+    replayed: Replay | None = None
+
+    @property
+    def expense(self) -> float:
+        """What plans are compared by, dollars per invocation: as replayed where arrivals overlap."""
+        return self.search.cost if self.replayed is None else self.replayed.cost
+
+
+Find = Callable[[ModeTable, float], Search]
+
+
+class JointSearch:
+    """The search for one distribution, SLA and target.
+
+    Parameters
+    ----------
+    compiled : CompiledProblem
+    arrivals : Arrivals
+    find : callable
+        The configuration search: a table and an SLA in seconds.
+    sla : float
+        Seconds.
+    target : float
+        The attainment asked for.
+    """
+
+    def __init__(self, compiled: CompiledProblem, arrivals: Arrivals, find: Find, *, sla: float, target: float) -> None:
+        self._compiled = compiled
+        self._arrivals = arrivals
+        self._pricing = compiled.pricing(arrivals)
+        self._find = find
+        self._sla = sla
+        self._target = target
+        self._free = self._pricing.free
+        self._found: list[Aimed] = []
+        self._seen: set[tuple[int, ...]] = set()
+        self._allowed = 1.0 - target + _ROUNDING
+        self._aim = self._allowed  # misses that ready sets are made for
+        # Modes that leave too many arrivals without an instance, within the limits, whatever their schedule.
+        self._barred = self._pricing.lost > self._allowed
+
+    def best(self, start: Aimed | None = None, *, prove: bool = True) -> tuple[Aimed | None, Search]:
+        """Find the cheapest plan known, and bound the cost of all.
+
+        Parameters
+        ----------
+        start : Aimed, optional
+            A plan for arrivals that were much the same, to start from.
+        prove : bool, default True
+            Whether to look for a bound that is better than the cost without misses.
+
+        Returns
+        -------
+        Aimed or None
+            The plan; where none reaches the target, that of the highest attainment; None if none meets the SLA even
+            when everything is ready.
+        Search
+            The same with the bound; infeasible if the target is not reached.
+        """
+        prewarmed = self._pricing.terms.prewarmed
+        shortest = self._find(self._compiled.priced(self._free), self._sla).shortest_latency
+        self._consider(self._search(np.where(prewarmed, np.inf, self._free)), Wanted(), 0.0)
+        if start is not None and start.search.choice is not None:
+            self._alternate(start.search.choice, near=start.price)
+        if start is None or not any(map(self._may_reach, self._found)):
+            always = self.modes(ALWAYS)
+            if always.choice is None and self._barred.any():
+                # No plan reaches the target: that of the highest attainment is still there to look at.
+                self._barred[:] = False
+                always = self.modes(ALWAYS)
+            if always.choice is None:
+                return None, always
+            self._consider(always, ALWAYS, math.inf)
+            self._alternate(always.choice)
+            self._alternate(self.modes(Wanted()).choice)
+            # Of modes that all rely on their schedules, the slack is left for waits.
+            relied_on = self._search(np.where(prewarmed, self._free, np.inf))
+            if relied_on.choice is not None:
+                self._wait(self.aimed(relied_on, ALWAYS, math.inf))
+        best = self._verified()
+        if best is None:
+            sure = [each for each in self._found if each.replayed is not None or not self._overlaps(each)]
+            most = max(sure or self._found, key=lambda each: each.attainment.fraction)
+            return most, Search.infeasible(shortest, most.search.work)
+        bound = self._bound(best, prove=prove)
+        proved = bound >= best.search.cost * (1 - _CLOSE)
+        search = best.search.bounded(best.search.cost if proved else bound, proved=proved, shortest_latency=shortest)
+        return best._replace(search=search), search
+
+    def _reaches(self, plan: Aimed) -> bool:
+        return 1.0 - plan.attainment.fraction <= self._allowed
+
+    def _may_reach(self, plan: Aimed) -> bool:
+        """Whether a plan reaches the target, or a replay is to tell."""
+        if plan.replayed is not None or not self._overlaps(plan):
+            return self._reaches(plan)
+        return 1.0 - plan.attainment.fraction <= 1.2 * self._allowed
+
+    def _verified(self) -> Aimed | None:
+        """Return the cheapest plan that reaches the target, replayed where arrivals overlap.
+
+        Replayed plans meet more misses than they were made for, or fewer: the aim is found by bisection.
+        """
+        allowed = self._allowed
+        short, enough = None, None  # aims whose plans have fallen short, and reached the target
+        for _ in range(_REPLAYED):
+            claims = [each for each in self._found if self._may_reach(each) and each.wanted is not ALWAYS]
+            plan = min(claims, key=lambda each: (each.search.cost, each.price), default=None)
+            if plan is None or plan.replayed is not None or not self._overlaps(plan):
+                break
+            at = next(at for at, each in enumerate(self._found) if each is plan)
+            plan = self._found[at] = self._replayed(plan)
+            late = 1.0 - plan.attainment.fraction
+            if plan.wanted.price == 0.0 and late > allowed:
+                continue  # it does without further instances, and another aim would not help
+            if late <= allowed:
+                enough = self._aim
+                if late > 0.8 * allowed or (short is not None and short < 1.1 * enough):
+                    break
+            else:
+                short = self._aim
+            if (
+                plan.search.choice is None
+                or not self._pricing.terms.prewarmed[self._compiled.rows(plan.search.choice)].any()
+            ):
+                continue
+            if short is not None and enough is not None:
+                self._aim = math.sqrt(short * enough)
+            else:
+                # Of both sides, only one is known: overshoot a little.
+                self._aim *= (0.9 * allowed / max(late, 0.1 * allowed)) ** (2.0 if enough is None else 1.0)
+            self._seen.clear()
+            self._alternate(plan.search.choice)
+        sure = [each for each in self._found if self._reaches(each) and (each.replayed or not self._overlaps(each))]
+        for at, each in enumerate(self._found):
+            if each.wanted is ALWAYS and not each.replayed and self._overlaps(each):
+                self._found[at] = self._replayed(each)
+                if self._reaches(self._found[at]):
+                    sure.append(self._found[at])
+        return min(sure, key=lambda each: (each.expense, each.price), default=None)
+
+    def _overlaps(self, plan: Aimed) -> bool:
+        """Whether arrivals may come while an instance that the plan relies on is still at work, or starts."""
+        assert plan.search.choice is not None
+        rows = self._compiled.rows(plan.search.choice)
+        terms = self._pricing.terms
+        stays = terms.prewarmed[rows] | self._pricing.stays[rows]
+        if not stays.any():
+            return False
+        waits = plan.attainment.fraction < 1.0 - 1e-9 or not terms.prewarmed[rows[stays]].all()
+        busy = terms.latency[rows] + (terms.cold_start[rows] if waits else 0)
+        return 1.0 - float(self._arrivals.at_least(int(busy[stays].max()) / 1e9)) > RARE
+
+    def _replayed(self, plan: Aimed) -> Aimed:
+        """Return a plan with what a path of arrivals makes of it."""
+        choice = plan.search.choice
+        assert choice is not None
+        written = self._compiled.plan(choice.tolist(), self._arrivals, sla=self._sla, aimed=plan)
+        happened = replay_of(written, self._compiled.problem, self._pricing.other_path)
+        attainment = attainment_in(happened, self._sla)
+        lost = float(self._pricing.lost[self._compiled.rows(choice)].max())
+        if attainment.fraction > 1.0 - lost:
+            # The replay starts further instances for those: they are late where the platform does not.
+            attainment = attainment._replace(fraction=1.0 - lost, overlap=attainment.overlap + lost)
+        return plan._replace(attainment=attainment, replayed=happened)
+
+    def _alternate(self, choice: NDArray[np.int64] | None, *, near: float | None = None) -> None:
+        """Alternate between the ready set for given modes and the modes for a given ready set.
+
+        `near` is what a miss may be worth, if that is known from somewhere.
+        """
+        for _ in range(_ROUNDS):
+            if choice is None or tuple(choice.tolist()) in self._seen:
+                return
+            self._seen.add(tuple(choice.tolist()))
+            rows = self._compiled.rows(choice)
+            if not self._pricing.terms.prewarmed[rows].any():
+                return
+            allowed = self._aim
+            for _ in range(_ROUNDS):
+                composite = _Composite(self._pricing, rows)
+                wanted, price = composite.ready_set(allowed, near=near)
+                plan = self._consider(self.modes(wanted), wanted, price)
+                if plan is None or self._may_reach(plan) or price == math.inf:
+                    break
+                # The functions together are late more often than one with their mean cold start.
+                short = self._target - plan.attainment.fraction
+                allowed = max(allowed - 1.1 * short, 0.5 * allowed if allowed > 1e-6 else 0.0)
+            for ready in composite.between(allowed):
+                aimed = Wanted(wanted.price, ready)
+                self._consider(self.modes(aimed), aimed, price)
+            if plan is not None:
+                self._wait(plan, near=price)
+                if composite.levels > 1:
+                    self._take_time(rows, near=near)
+            near = price
+            choice = None if plan is None else plan.search.choice
+
+    def _wait(self, plan: Aimed, *, near: float | None = None) -> None:
+        """Consider the ready set of the same modes when arrivals may wait as long as the SLA absorbs."""
+        search, terms = plan.search, self._pricing.terms
+        assert search.choice is not None
+        rows = self._compiled.rows(search.choice)
+        relied_on = terms.prewarmed[rows]
+        if not relied_on.any():
+            return
+        timed = self._compiled.timing(rows.tolist(), bound=nanoseconds_down(self._sla))
+        # Waits for instances that are late together do not add up, but those for all of a cold start do.
+        cold = terms.cold_start[rows[relied_on]]
+        slack = min(int(slack) for slack, relies in zip(timed.slack, relied_on, strict=True) if relies)
+        slack = min(slack, int(cold.min()) - 1)
+        if slack < _WORTH * int(cold.max()):
+            return
+        wanted, price = _Composite(self._pricing, rows, tolerated=slack).ready_set(self._aim, near=near)
+        cost = math.fsum(self._pricing.priced(row, wanted) for row in rows.tolist())
+        again = Search(
+            search.status, search.choice, cost, 0.0, 1.0, search.latency, search.shortest_latency, search.work
+        )
+        self._consider(again, wanted, price)
+
+    def _take_time(self, rows: NDArray[np.int64], *, near: float | None) -> None:
+        """Consider to start further instances on request: where there is room for a cold start they have the time.
+
+        Modes that reckon with a cold start anyhow would use that room up, so that plans without any are considered too.
+        """
+        wanted, price = _Composite(self._pricing, rows, first=True).ready_set(self._aim, near=near)
+        aimed = Wanted(0.0, wanted.ready)
+        for relied_on in (False, True):
+            self._consider(self.modes(aimed, relied_on=relied_on), aimed, price)
+
+    def modes(self, wanted: Wanted, *, relied_on: bool = False) -> Search:
+        """Return the cheapest modes for a ready set, or the cheapest of those that all rely on it."""
+        costs, known = self._pricing.costs(wanted)
+        if relied_on:
+            costs[~self._pricing.terms.prewarmed] = np.inf
+        return searched_lazily(
+            self._search, self._compiled, costs, ~known, lambda row: self._pricing.priced(row, wanted)
+        )
+
+    def _search(self, costs: Floats) -> Search:
+        offered = np.where(self._barred, np.inf, costs) if self._barred.any() else costs
+        return self._find(self._compiled.priced(offered), self._sla)
+
+    def _consider(self, search: Search, wanted: Wanted, price: float) -> Aimed | None:
+        """Evaluate a plan, keep and return it."""
+        if search.choice is None:
+            return None
+        for known in self._found:
+            if known.search.cost == search.cost and (known.price, known.wanted.price) == (price, wanted.price):
+                return known
+        plan = self.aimed(search, wanted, price)
+        self._found.append(plan)
+        return plan
+
+    def aimed(self, search: Search, wanted: Wanted, price: float) -> Aimed:
+        """Return a plan with its attainment, which is not replayed."""
+        assert search.choice is not None
+        return Aimed(search, wanted, self._attainment(search.choice, wanted), price)
+
+    def _attainment(self, choice: NDArray[np.int64], wanted: Wanted) -> Attainment:
+        """Return the attainment of a plan when each arrival comes after one that was served on time.
+
+        Where there are several levels: that every function is in time but for the least punctual one.
+        """
+        compiled, terms = self._compiled, self._pricing.terms
+        rows = compiled.rows(choice)
+        timed = compiled.timing(rows.tolist())
+        if timed.latency > nanoseconds_down(self._sla):
+            return Attainment(0.0, 0.0, 0.0, 0.0, 0.0)
+        if any(len(self._pricing.laws(int(busy))) > 1 for busy in terms.latency[rows]):
+            late = max(self._pricing.late(row, wanted) for row in rows.tolist())
+            return Attainment(1.0 - late, 0.0, 0.0, late, 0.0)
+        application = compiled.problem.application
+        steps = [
+            Step(
+                int(terms.latency[row]),
+                int(terms.cold_start[row]),
+                compiled.mode(row).readiness if not len(stays[0]) else Readiness.PREWARMED,
+                int(start),
+                stays[0],
+            )
+            for row, start in zip(rows.tolist(), timed.earliest_start, strict=True)
+            for stays in [self._pricing.schedules(row, wanted)]
+        ]
+        prewarmed = terms.latency[rows[terms.prewarmed[rows]]]
+        met = attainment_of(
+            self._pricing.law.cells,
+            steps,
+            predecessors=application.predecessors,
+            order=application.order,
+            announced=compiled.problem.limits.announces_arrivals,
+            sla=nanoseconds_down(self._sla),
+            busy=int(prewarmed.max(initial=0)),
+        )
+        return met
+
+    def _bound(self, best: Aimed, *, prove: bool) -> float:
+        """Bound the cost of all plans."""
+        bounds = Bounds(self._compiled, self._pricing, self._search, sla=self._sla, target=self._target)
+        bound = bounds.free()
+        priced = [each for each in self._found if 0.0 < each.price < math.inf]
+        if not prove or best.search.cost <= bound * (1 + _CLOSE) or not priced:
+            return bound
+        # Of plans of equal cost, that with the lowest price of a miss: the others are ready where nothing comes.
+        guide = min(priced, key=lambda each: (abs(each.search.cost - best.search.cost), each.price))
+        assert guide.search.choice is not None
+        rows = self._compiled.rows(guide.search.choice)
+        return max(bound, bounds.around(rows, guide.wanted, guide.price, enough=best.search.cost * (1 - _CLOSE)))
+
+
+class _Composite:
+    """Prewarmed functions as if they were one, with their prices added and their mean cold start.
+
+    Parameters
+    ----------
+    pricing : Pricing
+    rows : int64 array, shape (n,)
+        The modes of all functions; those that are not prewarmed are left out.
+    tolerated : int, default 0
+        Nanoseconds that an arrival may wait.
+    first : bool, default False
+        Whether only arrivals count that the first instance serves.
+    """
+
+    def __init__(self, pricing: Pricing, rows: NDArray[np.int64], *, tolerated: int = 0, first: bool = False) -> None:
+        terms = pricing.terms
+        rows = rows[terms.prewarmed[rows]]
+        rate, cold = pricing.scale[rows], terms.cold_start[rows]
+        total = float(rate.sum())
+        self._arrivals = pricing.arrivals
+        self._cold = round(float(rate @ cold) / total) if total > 0.0 else int(cold.max())
+        self._busy = int(terms.latency[rows].max())
+        self._laws = pricing.laws(self._busy)
+        self.levels = len(self._laws)
+        if first:
+            self._laws = self._laws[:1]
+        self._early = 1.0 - float(pricing.arrivals.at_least(self._busy / 1e9)) if len(self._laws) == 1 else 0.0
+        self._tolerated = tolerated
+        self._low = self._high = math.inf
+
+    def ready_set(self, allowed: float, *, near: float | None = None) -> tuple[Wanted, float]:
+        """Return the ready set that is missed by no more than allowed, and the price of a miss.
+
+        `near` is a price to begin with.
+        """
+        floor, ceiling = 1e-12 * self._cold, self._cold * 1.0  # a thousandth of a cold start, a billion of them
+        if self._missed(0.0) <= allowed:
+            self._low = self._high = 0.0
+            return Wanted(0.0, self._ready(0.0)), 0.0
+        if self._cold == 0 or self._missed(ceiling) > allowed:
+            return ALWAYS, math.inf
+        low, high = floor, ceiling
+        if near is not None and floor < near < ceiling:
+            low, high = max(near / 2, floor), min(near * 2, ceiling)
+            while low > floor and self._missed(low) <= allowed:
+                low, high = max(low / 8, floor), low
+            while high < ceiling and self._missed(high) > allowed:
+                low, high = high, min(high * 8, ceiling)
+        while high > low * _FINE:
+            middle = math.sqrt(low * high)
+            low, high = (low, middle) if self._missed(middle) <= allowed else (middle, high)
+        self._low, self._high = low, high
+        return Wanted(high, self._ready(high)), high
+
+    def between(self, allowed: float) -> Iterator[Intervals]:
+        """Yield ready sets between the one that was found and the next smaller one, just large enough.
+
+        The price of a miss jumps over them: they are dearer than it says, but may be cheaper than the larger one.
+        """
+        if not 0.0 < self._high < math.inf or len(self._laws) > 1 or self._missed(self._high) > 0.9 * allowed:
+            return
+        small, large = self._ready(self._low), self._ready(self._high)
+        law = self._laws[0]
+        times, at, before = law.cells.times, law.cells.mass.copy(), law.cells.spread.copy()
+        more_at, more_before = law.covered(large)
+        at[~more_at], before[~more_before] = 0.0, 0.0
+        if len(small):
+            less_at, less_before = law.covered(small)
+            at[less_at], before[less_before] = 0.0, 0.0
+        needed = self._missed(self._low) - allowed
+        early = np.flatnonzero(np.cumsum(at + before) >= needed)
+        late = np.flatnonzero(np.cumsum((at + np.append(before[1:], 0.0))[::-1])[::-1] >= needed)
+        cuts = [[0, int(times[k])] for k in early[:1]] + [[int(times[k]), np.iinfo(np.int64).max] for k in late[-1:]]
+        for cut in cuts:
+            yield union(small, intersection(large, np.array([cut])))
+
+    def _missed(self, price: float) -> float:
+        late = self._early
+        for law in self._laws:
+            law.solve(Wanted(price), self._cold, tolerated=self._tolerated)
+            _, misses = law.values(np.array([self._busy]))
+            late += law.share * float(misses[0])
+        return late
+
+    def _ready(self, price: float) -> Intervals:
+        self._laws[0].solve(Wanted(price), self._cold, tolerated=self._tolerated)
+        stays = self._laws[0].stays(self._busy)
+        ready = stays[:, 1:].copy()
+        if len(ready) and stays[0, 0] == stays[0, 1]:
+            ready[0, 0] = 0
+        return ready
