@@ -222,11 +222,8 @@ class JointSearch:
         assert choice is not None
         written = self._compiled.plan(choice.tolist(), self._arrivals, sla=self._sla, aimed=plan)
         happened = replay_of(written, self._compiled.problem, self._pricing.other_path)
-        attainment = attainment_in(happened, self._sla)
         lost = float(self._pricing.lost[self._compiled.rows(choice)].max())
-        if attainment.fraction > 1.0 - lost:
-            # The replay starts further instances for those: they are late where the platform does not.
-            attainment = attainment._replace(fraction=1.0 - lost, overlap=attainment.overlap + lost)
+        attainment = attainment_in(happened, self._sla, lost=lost)
         return plan._replace(attainment=attainment, replayed=happened)
 
     def _alternate(self, choice: NDArray[np.int64] | None, *, near: float | None = None) -> None:

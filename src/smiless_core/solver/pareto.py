@@ -327,7 +327,7 @@ class _Walk:
         low, high = round(solution.search.latency * 1e9), nanoseconds_down(solution.sla)
         if aimed.replayed is not None:
             responses = np.rint(np.sort(aimed.replayed.responses) * 1e9).astype(np.int64)
-            needed = math.ceil((target + self._lost(aimed)) * len(responses) - 1e-9)
+            needed = math.ceil(target * len(responses) - 1e-9)
             low = high = min(max(int(responses[min(needed, len(responses)) - 1]), low), high)
         elif self._at(aimed, low, target).attainment.fraction >= target - COST_TOLERANCE:
             high = low
@@ -344,8 +344,7 @@ class _Walk:
         if aimed.replayed is None:
             joint = self._compiled.joint(self._arrivals, sla / 1e9, target=target)
             return joint.aimed(aimed.search, aimed.wanted, aimed.price)
-        met, lost = attainment_in(aimed.replayed, sla / 1e9), self._lost(aimed)
-        met = met._replace(fraction=max(met.fraction - lost, 0.0), overlap=met.overlap + lost)
+        met = attainment_in(aimed.replayed, sla / 1e9, lost=self._lost(aimed))
         return aimed._replace(attainment=met, replayed=aimed.replayed.replace(attainment=met.fraction))
 
     def _lost(self, aimed: Aimed) -> float:

@@ -78,10 +78,16 @@ def _met(stays: Sequence[Stay], seen: float, comes: float, *, cold: bool) -> boo
     return any(((stay.start == stay.ready and cold) or stay.ready <= comes) and seen <= stay.until for stay in stays)
 
 
-def attainment_in(happened: Replay, sla: float) -> Attainment:
-    """Return the fraction of a replay's invocations that met the SLA, and why the others did not."""
+def attainment_in(happened: Replay, sla: float, *, lost: float = 0.0) -> Attainment:
+    """Return the fraction of a replay's invocations that met the SLA, and why the others did not.
+
+    `lost` is the fraction of arrivals that the platform has no instance for. The replay starts further ones for them,
+    and they are among those that are late, but for where that was in time.
+    """
     late = np.rint(happened.responses * 1e9) > math.floor(sla * 1e9 + 1e-3)
     count = len(happened.responses)
     causes = np.bincount(happened.causes[late], minlength=5) / count
     # What misses without a function that waits (a choice that is too slow) would have no cause: there is none.
-    return Attainment(1.0 - float(late.mean()), *causes[1:].tolist())
+    met, (_, early, let_go, overlap, tail) = 1.0 - float(late.mean()), causes.tolist()
+    more = max(met - (1.0 - lost), 0.0)
+    return Attainment(met - more, early, let_go, overlap + more, tail)
