@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smiless_core import Plan, Problem, Readiness, Trace
+from smiless_core import Plan, Problem, Readiness, Stay, Trace
 from smiless_core.timing import nanoseconds_down
 from smiless_core.traces import read_traces
 from smiless_core.windows import Played, replay
@@ -92,6 +92,22 @@ def fleet_of(plan: Plan) -> Fleet:
     return Fleet(tuple(functions), tuple(warm))
 
 
+def _whole(played: Played) -> Played:
+    """Return what a function does in whole nanoseconds: halves of them may be rounded either way."""
+
+    def whole(time: float) -> float:
+        return time if math.isinf(time) else round(time * 1e9) / 1e9
+
+    return played.replace(
+        latency=whole(played.latency),
+        cold_start=whole(played.cold_start),
+        schedules=tuple(
+            tuple(Stay(whole(stay.start), whole(stay.ready), whole(stay.until)) for stay in stays)
+            for stays in played.schedules
+        ),
+    )
+
+
 def outcome(scene: Times, times: Times, fleet: Fleet, problem: Problem, sla: float, *, slowly: bool = False) -> Outcome:
     """Replay a fleet.
 
@@ -109,6 +125,7 @@ def outcome(scene: Times, times: Times, fleet: Fleet, problem: Problem, sla: flo
     """
     edges = problem.application.edge_array
     announced = problem.limits.announces_arrivals
+    fleet = fleet._replace(functions=tuple(map(_whole, fleet.functions)))
 
     def told(arrivals: Times) -> tuple[NDArray[np.int64], float]:
         found = replay(arrivals, fleet.functions, edges=edges, announced=announced, warm=fleet.warm)
