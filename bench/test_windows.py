@@ -23,13 +23,13 @@ def test_policy(benchmark, kind):
     arrivals = Arrivals.empirical(gaps)
     atoms = arrivals.atoms()
     assert len(atoms.times) == BREAKPOINTS
-    windows = Windows(atoms.times, atoms.mass, atoms.tail_mass, atoms.tail_excess)
+    windows = Windows(atoms.times, atoms.mass, np.zeros(BREAKPOINTS), atoms.tail_mass, atoms.tail_excess)
     # Cold starts of 1 to 6 s at prices of a miss from nothing to a thousand seconds of residency.
     cases = [(cold_start, price) for cold_start in (1.0, 3.0, 6.0) for price in (0.0, 10.0, 100.0, 1000.0)]
     prices = {price: np.full(BREAKPOINTS, price) for _, price in cases}
 
     def kernel(cold_start, price):
-        return lambda: windows.solve(round(cold_start * 1e9), prices[price], price, 0)
+        return lambda: windows.solve(round(cold_start * 1e9), prices[price], prices[price], price, 0)
 
     def whole(cold_start, price):
         return lambda: switching_policy(arrivals, latency=0.0, cold_start=cold_start, miss_price=price)
