@@ -405,7 +405,8 @@ def test_in_the_ready_set_nobody_waits(case):
         ]
         if inside:
             assert max(waits, default=0) == 0
-            assert after_one_on_time(solution, x) == round(plan.latency * 1e9)
+            # Sooner, where an instance that nobody relies on happens to be there.
+            assert after_one_on_time(solution, x) <= round(plan.latency * 1e9)
         elif min(mode.cold_start for mode in modes) > 0:  # else one that is absent is as good as ready
             assert max(waits) > 0
 

@@ -16,6 +16,8 @@ from smiless_core.windows import Path, Played, Replay, replay
 
 __all__ = ["attainment_in", "replay_of"]
 
+_ROUNDING = 1e-8  # seconds: each function on the way may round to the next nanosecond
+
 
 def replay_of(plan: Plan, problem: Problem, path: Path) -> Replay:
     """Replay a plan.
@@ -75,7 +77,10 @@ def replay_of(plan: Plan, problem: Problem, path: Path) -> Replay:
 
 def _met(stays: Sequence[Stay], seen: float, comes: float, *, cold: bool) -> bool:
     """Whether an arrival that is seen after so many seconds finds an instance that is ready when its work comes."""
-    return any(((stay.start == stay.ready and cold) or stay.ready <= comes) and seen <= stay.until for stay in stays)
+    return any(
+        ((stay.start == stay.ready and cold) or stay.ready <= comes + _ROUNDING) and seen <= stay.until + _ROUNDING
+        for stay in stays
+    )
 
 
 def attainment_in(happened: Replay, sla: float, *, lost: float = 0.0) -> Attainment:

@@ -142,7 +142,7 @@ def schedule_of(stays: Nanoseconds, *, start: int, mode: Mode, announced: bool, 
     served = round(mode.latency * 1e9)
     for begin, ready, until in stays.tolist():
         end = until if announced or until == _FOREVER else until + start
-        if begin == ready == served:
+        if begin == ready == served and (mode.cold_start > 0.0 or keep):
             end = max(end, served + start + keep)
         if begin + start > end:
             continue
