@@ -333,6 +333,7 @@ class JointSearch:
             late = max(self._pricing.late(row, wanted) for row in rows.tolist())
             return Attainment(1.0 - late, 0.0, 0.0, late, 0.0)
         application = compiled.problem.application
+        comes = [max((timed.earliest_finish[u] for u in before), default=0) for before in application.predecessors]
         steps = [
             Step(
                 int(terms.latency[row]),
@@ -341,7 +342,7 @@ class JointSearch:
                 int(start),
                 stays[0],
             )
-            for row, start in zip(rows.tolist(), timed.earliest_start, strict=True)
+            for row, start in zip(rows.tolist(), comes, strict=True)
             for stays in [self._pricing.schedules(row, wanted)]
         ]
         prewarmed = terms.latency[rows[terms.prewarmed[rows]]]

@@ -83,7 +83,8 @@ def scheduled_plan(
         relied_on = mode.readiness is Readiness.PREWARMED
         if relied_on:
             ready = intersection(ready, _ready(levels[0], mode.cold_start))
-        start = int(timed.earliest_start[v])
+        # When its work comes, which may be before an instance that is started on arrival can be ready.
+        start = int(max((timed.earliest_finish[u] for u in problem.application.predecessors[v]), default=0))
         written = [
             schedule_of(stays, start=start, mode=mode, announced=problem.limits.announces_arrivals, keep=pricing.keep)
             for stays in levels
