@@ -322,7 +322,7 @@ def test_nothing_more_nothing_less_and_no_nan(name: str, arguments: str, code: i
         ("gap", 1.5),
         ("attainment", 1.01),
         ("attainment", None),
-        ("replay_cost", None),
+        ("replay_cost", -1e-9),
         ("misses", {"too_early": 0.0}),
         ("ready_set", [[0.0]]),
         ("ready_set", [[None, 1.0]]),

@@ -186,7 +186,7 @@ smiless_status smiless_windows_solve(smiless_windows *windows, int64_t cold_star
                                      double absence_price, int64_t grace) {
   return guarded(windows, [&] {
     if (cold_start < 0 || cold_start > longest_gap) throw std::invalid_argument("cold_start must be 0 to 146 years");
-    if (tolerated > longest_gap) throw std::invalid_argument("tolerated must be at most 146 years");
+    if (tolerated < 0 || tolerated > longest_gap) throw std::invalid_argument("tolerated must be 0 to 146 years");
     const size_t atoms = windows->at.size();
     for (size_t i = 0; i < atoms; ++i)
       if (!(price[i] >= 0) || !std::isfinite(price[i]))
@@ -201,9 +201,8 @@ smiless_status smiless_windows_solve(smiless_windows *windows, int64_t cold_star
     if (grace < 0 || grace > longest_gap) throw std::invalid_argument("grace must be 0 to 146 years");
     windows->price.assign(price, price + atoms);
     windows->spread_price.assign(spread_price ? spread_price : price, (spread_price ? spread_price : price) + atoms);
-    windows->policy.solve(
-        windows->gaps, cold_start,
-        {windows->price, windows->spread_price, tail_price, std::max<int64_t>(tolerated, -1), absence_price, grace});
+    windows->policy.solve(windows->gaps, cold_start,
+                          {windows->price, windows->spread_price, tail_price, tolerated, absence_price, grace});
     windows->solved = true;
   });
 }

@@ -143,8 +143,12 @@ Expected SwitchingPolicy::value(Time busy, Time keep) const {
   for (; k < n && gaps_.at[k] <= until; now = gaps_.at[k++])
     sum += seconds(gaps_.at[k] - now) * (left_[k] + between(k, now) / 2);
   if (now < until) {
-    const double met = k < n ? between(k, now) - between(k, until) : 0.0;
-    sum += seconds(until - now) * ((k < n ? left_[k] + between(k, until) : gaps_.tail_mass) + met / 2);
+    if (k == n) {
+      sum += staying_on(now) - staying_on(until);
+    } else {
+      const double rest = between(k, until), met = between(k, now) - rest;
+      sum += seconds(until - now) * (left_[k] + rest + met / 2);
+    }
     now = until;
   }
   if (k == n) {

@@ -235,6 +235,7 @@ static void check_windows(void) {
   CHECK(smiless_windows_follow(windows, busy, 0, 4, stays, &count, wait) == SMILESS_INVALID);
   CHECK(smiless_windows_solve(windows, -1, price, NULL, 1e6, 0, 0, 0) == SMILESS_INVALID);
   CHECK(smiless_windows_solve(windows, 2 * second, negative, NULL, 1e6, 0, 0, 0) == SMILESS_INVALID);
+  CHECK(smiless_windows_solve(windows, 2 * second, price, NULL, 1e6, -1, 0, 0) == SMILESS_INVALID);
   CHECK(smiless_windows_solve(windows, 2 * second, price, NULL, 1e6, 0, 0, 0) == SMILESS_OK);
   CHECK(smiless_windows_values(windows, 1, &busy, 0, &value, NULL) == SMILESS_OK);
   CHECK(fabs(value - 3) < 1e-9); /* two cold starts if the first one is in vain, else one */

@@ -126,7 +126,7 @@ SMILESS_API smiless_status smiless_windows_solve(smiless_windows *windows, int64
 SMILESS_API smiless_status smiless_windows_values(const smiless_windows *windows, int64_t count, const int64_t *busy,
                                                   int64_t keep, double *value, double *misses);
 
-/* What the policy does after that service. Writes up to `room` stays (an application has at most atoms + 1) and their
+/* What the policy does after that service. Writes up to `room` stays (a policy has at most atoms + 2) and their
  * number, and per atom how long an arrival there waits. */
 SMILESS_API smiless_status smiless_windows_follow(smiless_windows *windows, int64_t busy, int64_t keep, int32_t room,
                                                   smiless_stay *stays, int32_t *count, int64_t *wait);

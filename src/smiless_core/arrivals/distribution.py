@@ -245,6 +245,11 @@ class Arrivals(msgspec.Struct, frozen=True):
         return self.law.floor == self.law.ceiling
 
     @property
+    def is_conditioned(self) -> bool:
+        """Whether some of the gap has passed: the gaps after it are not distributed like this."""
+        return isinstance(self.law, Remainder)
+
+    @property
     def interval(self) -> float:
         """The one value of deterministic arrivals, in seconds.
 

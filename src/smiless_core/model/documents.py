@@ -168,6 +168,8 @@ def _parse_yaml(text: str) -> object:
         return document
     except yaml.MarkedYAMLError as error:
         problem = f"not valid YAML: {error.problem or error.context}"
+        if "nesting" in problem:  # newer libyaml has a limit of its own, which it meets by reading ahead of ours
+            problem = "the document is nested too deeply"
         raise InvalidInputError(problem, place=_position(error.problem_mark or error.context_mark)) from None
     except yaml.reader.ReaderError as error:
         character = f"{error.reason} at position {error.position}"

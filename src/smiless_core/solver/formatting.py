@@ -20,6 +20,7 @@ __all__ = [
     "fitting_width",
     "per_million",
     "percent",
+    "reached",
     "seconds",
     "share",
     "table",
@@ -117,6 +118,18 @@ def share(fraction: float) -> str:
     decimals = max(1 - math.floor(math.log10(100 * missing)), 0)
     text = f"{100 * fraction:.{decimals}f}"
     return f"{text.rstrip('0').rstrip('.') if decimals else text} %"
+
+
+def reached(fraction: float) -> str:
+    """Percent with at least two decimals, never rounded up."""
+    missing = 100.0 * (1.0 - fraction)
+    if missing <= 0.0:
+        return "100 %"
+    decimals = max(2, 1 - math.floor(math.log10(missing)))
+    if decimals > 9:
+        return "100 %"
+    scale = 10.0**decimals
+    return f"{math.floor(100.0 * fraction * scale + 1e-6) / scale:.{decimals}f} %"
 
 
 def fitting_width(width: int | None) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smiless_core.arrivals import Arrivals
+from smiless_core.errors import SolverError
 from smiless_core.model.configuration import Readiness
 from smiless_core.solver.attainment import Attainment, Step, attainment_of
 from smiless_core.solver.intervals import Intervals, intersection, union
@@ -41,6 +42,7 @@ _WORTH = 0.02  # of a cold start: shorter waits are not worth a ready set of the
 _REPLAYED = 12  # plans, where arrivals overlap
 _ROUNDING = 1e-12  # of probabilities that add up to the target
 _CLOSE = 1e-9  # of the bound: what sums of policies may differ by
+_DEFECT = 1e-3  # of the cost: what finding out where in a cell the SLA begins to be met may be wrong by
 
 
 class Aimed(NamedTuple):
@@ -57,6 +59,11 @@ class Aimed(NamedTuple):
         What a miss is worth, in seconds of residency of all prewarmed functions.
     replayed : Replay or None
         What a path of arrivals makes of the plan, where they overlap.
+    planned : bool
+        Whether a replayed plan is to reach the target as planned, too: bounds are about such plans. Where several
+        instances serve a function, that is to say that no function is late more often than allowed.
+    lost : float
+        The fraction of arrivals that the platform has no instance for. The replay starts further ones for them.
     """
 
     search: Search
@@ -64,11 +71,13 @@ class Aimed(NamedTuple):
     attainment: Attainment
     price: float
     replayed: Replay | None = None
+    planned: bool = True
+    lost: float = 0.0
 
     @property
     def expense(self) -> float:
         """What plans are compared by, dollars per invocation: as replayed where arrivals overlap."""
-        return self.search.cost if self.replayed is None else self.replayed.cost
+        return self.search.cost if self.replayed is None or self.lost else self.replayed.cost
 
 
 Find = Callable[[ModeTable, float], Search]
@@ -103,6 +112,7 @@ class JointSearch:
         self._aim = self._allowed  # misses that ready sets are made for
         # Modes that leave too many arrivals without an instance, within the limits, whatever their schedule.
         self._barred = self._pricing.lost > self._allowed
+        self._absorbed = np.maximum(compiled.absorbed(nanoseconds_down(sla)), 0)
 
     def best(self, start: Aimed | None = None, *, prove: bool = True) -> tuple[Aimed | None, Search]:
         """Find the cheapest plan known, and bound the cost of all.
@@ -148,12 +158,16 @@ class JointSearch:
             most = max(sure or self._found, key=lambda each: each.attainment.fraction)
             return most, Search.infeasible(shortest, most.search.work)
         bound = self._bound(best, prove=prove)
+        if bound > best.search.cost * (1 + _DEFECT):
+            raise SolverError(
+                f"a bound of {bound!r} $ is above the cost of a plan that it is about, {best.search.cost!r} $"
+            )
         proved = bound >= best.search.cost * (1 - _CLOSE)
         search = best.search.bounded(best.search.cost if proved else bound, proved=proved, shortest_latency=shortest)
         return best._replace(search=search), search
 
     def _reaches(self, plan: Aimed) -> bool:
-        return 1.0 - plan.attainment.fraction <= self._allowed
+        return plan.planned and 1.0 - plan.attainment.fraction <= self._allowed
 
     def _may_reach(self, plan: Aimed) -> bool:
         """Whether a plan reaches the target, or a replay is to tell."""
@@ -214,6 +228,8 @@ class JointSearch:
             return False
         waits = plan.attainment.fraction < 1.0 - 1e-9 or not terms.prewarmed[rows[stays]].all()
         busy = terms.latency[rows] + (terms.cold_start[rows] if waits else 0)
+        if self._pricing.one_step:
+            return False  # of the gaps after this one nothing is known
         return 1.0 - float(self._arrivals.at_least(int(busy[stays].max()) / 1e9)) > RARE
 
     def _replayed(self, plan: Aimed) -> Aimed:
@@ -222,9 +238,17 @@ class JointSearch:
         assert choice is not None
         written = self._compiled.plan(choice.tolist(), self._arrivals, sla=self._sla, aimed=plan)
         happened = replay_of(written, self._compiled.problem, self._pricing.other_path)
-        lost = float(self._pricing.lost[self._compiled.rows(choice)].max())
+        rows = self._compiled.rows(choice)
+        if self._pricing.single[rows].all():
+            planned = self._reaches(plan)
+        else:
+            planned = all(
+                self._pricing.planned_late(row, plan.wanted, tolerated=int(self._absorbed[row])) <= self._allowed
+                for row in rows.tolist()
+            )
+        lost = float(self._pricing.lost[rows].max())
         attainment = attainment_in(happened, self._sla, lost=lost)
-        return plan._replace(attainment=attainment, replayed=happened)
+        return plan._replace(attainment=attainment, replayed=happened, planned=planned, lost=lost)
 
     def _alternate(self, choice: NDArray[np.int64] | None, *, near: float | None = None) -> None:
         """Alternate between the ready set for given modes and the modes for a given ready set.
@@ -308,7 +332,8 @@ class JointSearch:
         if search.choice is None:
             return None
         for known in self._found:
-            if known.search.cost == search.cost and (known.price, known.wanted.price) == (price, wanted.price):
+            assert known.search.choice is not None
+            if np.array_equal(known.search.choice, search.choice) and _same(known.wanted, wanted):
                 return known
         plan = self.aimed(search, wanted, price)
         self._found.append(plan)
@@ -462,3 +487,10 @@ class _Composite:
         if len(ready) and stays[0, 0] == stays[0, 1]:
             ready[0, 0] = 0
         return ready
+
+
+def _same(a: Wanted, b: Wanted) -> bool:
+    """Whether schedules are for the same."""
+    if a.ready is None or b.ready is None:
+        return a.price == b.price and a.ready is b.ready
+    return a.price == b.price and np.array_equal(a.ready, b.ready)

@@ -1,24 +1,28 @@
-"""Lower bounds on the planning cost of every plan that reaches the target.
+"""Lower bounds on the planning cost of every plan that reaches the target as planned.
 
 Let sigma_v be the longest wait of v that the SLA can absorb in any plan. For any prices lam_v >= 0 of a miss that add
 up to lam, every plan costs at least
 
     sum of [cost_v + lam_v P(wait_v > sigma_v)] - lam (1 - target),
 
-for an invocation misses the SLA at least as often as a weighted mean of its functions waits for too long.
+if no P(wait_v > sigma_v) is above 1 - target. That is so where invocations reach the target, for they miss the SLA at
+least as often as any function waits for too long. Where arrivals overlap, so that a replay tells what is reached, it is
+asked of plans besides.
 
-Waits for instances that are on their way are waits together, but cold starts add up. Let s be the longest wait that the
-SLA can absorb in all, and let v be *gone* for an arrival if it is absent and starts no initialization for s. An
-invocation that is met is never more than s late, so that it pays for a cold start of every function on a path P that is
-gone: with d_v = latency_v + cold start_v (if gone, or on request) it has y = sum over P of d_v - SLA <= 0. So
+Waits for instances that are on their way are waits together, but cold starts add up. Let v be *gone* for an arrival if
+it is absent and starts no initialization for sigma_v. The work of an invocation that is met never comes to v by more
+than sigma_v late, so that it pays for a cold start of every function on a path P that is gone: with
+d_v = latency_v + cold start_v (if gone, or on request) it has y = sum over P of d_v - SLA <= 0. So
 E[y] <= (1 - target) max(0, greatest y), and for any price f >= 0 of a second every plan costs at least
 
     sum of [... + f E[d_v] on P] - f SLA - f (1 - target) max(0, greatest y).
 
+This takes invocations that reach the target as planned: where arrivals overlap it is not used.
+
 Both need the least over modes with warm response <= SLA (the configuration search) of a sum of minima over schedules:
 one switching policy per mode. These are evaluated lazily: a mode starts with a lower bound, and only those that the
-search picks are evaluated, until it picks none that was not. Plans have deterministic schedules, whose
-stays end at atoms of the distribution (or at edges of its cells), and are ready there, or later by what is tolerated.
+search picks are evaluated, until it picks none that was not. Plans have deterministic schedules, whose stays end at
+atoms of the distribution (or at edges of its cells), and are ready there, or later by what is tolerated.
 """
 
 from __future__ import annotations
@@ -104,8 +108,8 @@ class Bounds:
         self._sla = sla
         self._late = 1.0 - target
         self._absorbed = np.maximum(compiled.absorbed(nanoseconds_down(sla)), 0)
-        self._grace = max(nanoseconds_down(sla) - compiled.fastest, 0)
-        self._announced = compiled.problem.limits.announces_arrivals
+        self._grace = np.maximum.reduceat(self._absorbed, compiled.offsets[:-1])
+        self._misses_only = compiled.problem.limits.announces_arrivals or not pricing.single.all()
         self._nothing = np.zeros(len(compiled.offsets) - 1)
         # Modes that are bounded together: those of one function with one cold start.
         self._alike: list[NDArray[np.int64]] = []
@@ -137,7 +141,7 @@ class Bounds:
         relied_on = pricing.terms.prewarmed[rows]
         miss = price * np.where(relied_on, pricing.scale[rows], 0.0)
         tries = [_Prices(factor * miss, self._nothing) for factor in (1.0, 1.6)]
-        if not self._announced:
+        if not self._misses_only:
             tries += [_Prices(self._nothing, second) for second in self._seconds(rows, wanted)]
         return self._best(tries, enough)
 
@@ -197,4 +201,4 @@ class Bounds:
 
     def _charged(self, prices: _Prices, row: int) -> Prices:
         function = self._compiled.function[row]
-        return Prices(float(prices.miss[function]), float(prices.second[function]), self._grace)
+        return Prices(float(prices.miss[function]), float(prices.second[function]), int(self._grace[function]))

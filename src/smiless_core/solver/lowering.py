@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +98,8 @@ class CompiledProblem:
         self._batch = np.array([mode.configuration.batch for mode in self._modes], dtype=np.int64)
         self._terms = Terms(
             self._price,
-            np.rint(self._latency * 1e9).astype(np.int64),
-            np.rint(self._cold_start * 1e9).astype(np.int64),
+            nanoseconds_up(self._latency),
+            nanoseconds_up(self._cold_start),
             self._prewarmed,
             -(-problem.concurrency // self._batch),
             problem.concurrency,
@@ -204,6 +203,9 @@ class CompiledProblem:
         fraction = application.attainment_target if target is None else number(target, "target", above=0.0, at_most=1.0)
         if not isinstance(arrivals, Arrivals):
             raise _no_arrivals(arrivals)
+        given: object = start
+        if given is not None and not (isinstance(given, Solution) and given.problem == self.problem):
+            raise InvalidInputError(f"expected a Solution of the same problem, got {shown(given)}", place="start")
         if arrivals.is_deterministic:
             search = self.search(arrivals, seconds, method=method, budget=budget, time_limit=time_limit)
             return Solution(self, arrivals, search, seconds, fraction, method, budget, time_limit)
@@ -355,13 +357,6 @@ class CompiledProblem:
             release=[self._release_ns[row] for row in rows],
             bound=bound,
         )
-
-    @cached_property
-    def fastest(self) -> int:
-        """The shortest warm response of any choice, with everything ready; nanoseconds."""
-        application = self.problem.application
-        latency = np.minimum.reduceat(self._terms.latency, self.offsets[:-1]).tolist()
-        return int(response_times(application.predecessors, latency, order=application.order).latency)
 
     def absorbed(self, sla: int) -> NDArray[np.int64]:
         """Return the longest wait of each mode that an SLA can absorb in any plan, nanoseconds; negative: none.

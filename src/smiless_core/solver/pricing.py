@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smiless_core.arrivals import Arrivals
+from smiless_core.errors import InvalidInputError
 from smiless_core.model.problem import Limits
 from smiless_core.windows import GapLaw, Path, Wanted, cut
 
@@ -113,7 +114,9 @@ class Pricing:
         self._of = self._of.reshape(-1)
         self._busy, self._cold = np.ascontiguousarray(pairs[0]), np.ascontiguousarray(pairs[1])
         self.early = np.maximum(1.0 - arrivals.at_least(self._busy / 1e9), 0.0)
-        self._shared = self.early > RARE
+        # Of the gaps after one that has begun already nothing is known: there is no path, and there are no levels.
+        self.one_step = arrivals.is_conditioned
+        self._shared = (self.early > RARE) & ~np.bool_(self.one_step)
         self.single = ~self._shared[self._of]
         single = np.flatnonzero(~self._shared)
         self._single = [(int(cold), single[self._cold[single] == cold]) for cold in np.unique(self._cold[single])]
@@ -129,12 +132,20 @@ class Pricing:
         """Consecutive arrivals, that plans are tried on: drawn anew, unless they are just those recorded."""
         return self.path if self.path.exact else Path.of(self.arrivals, _PATH, seed=1)
 
+    @cached_property
+    def too_long(self) -> bool:
+        """Whether gaps last for so long that there is no path."""
+        try:
+            return not self.other_path.arrivals
+        except InvalidInputError:
+            return True
+
     def laws(self, busy: int) -> list[GapLaw]:
         """Return the levels that services of so many nanoseconds make."""
         found = self._laws.get(busy)
         if found is None:
             rare = 1.0 - float(self.arrivals.at_least(busy / 1e9)) <= RARE
-            found = self._laws[busy] = [self.law] if rare else self.path.levels(busy)
+            found = self._laws[busy] = [self.law] if rare or self.one_step else self.path.levels(busy)
         return found
 
     @cached_property
@@ -179,24 +190,33 @@ class Pricing:
         if not self.terms.prewarmed[row]:
             return lost
         _, late = self._levels(int(self._of[row]), wanted)
+        late = [fraction * (1.0 - self._kept(row, k)) for k, fraction in enumerate(late)]
         return max(late[0] if wanted.ready is not None and wanted.price == 0.0 else sum(late), lost)
+
+    def planned_late(self, row: int, wanted: Wanted, *, tolerated: int) -> float:
+        """Return the fraction of arrivals that one mode keeps waiting for longer than tolerated (nanoseconds).
+
+        As planned: services begin on time. Where the mode does not rely on a schedule waits are part of the plan.
+        """
+        if not self.terms.prewarmed[row]:
+            return float(self.lost[row])
+        busy, cold = int(self.terms.latency[row]), int(self.terms.cold_start[row])
+        laws, schedules = self.laws(busy), self.schedules(row, wanted)
+        late = [law.late(stays, cold, tolerated=tolerated) for law, stays in zip(laws, schedules, strict=False)]
+        late += [1.0] * (len(laws) - len(late))  # beyond the limits
+        return sum(law.share * fraction for law, fraction in zip(laws, late, strict=True))
+
+    def _kept(self, row: int, level: int) -> float:
+        """Return the part of a level's instances that `min_replicas` keeps up."""
+        return min(max(self._floor / int(self.terms.together[row]) - level, 0.0), 1.0)
 
     def least(self, row: int, prices: Prices, *, tolerated: int) -> float:
         """Bound one prewarmed mode's cost with misses and absences at their prices, in dollars."""
+        scale, busy = float(self.scale[row]), self.terms.latency[row : row + 1]
         levels = []
-        scale = float(self.scale[row])
-        busy, cold = int(self.terms.latency[row]), int(self.terms.cold_start[row])
-        for law in self.laws(busy):
-            law = self._ready_late(law, tolerated, prices)
-            law.bound(
-                prices.miss / scale,
-                cold,
-                tolerated=tolerated,
-                absence_price=prices.absence / scale,
-                grace=prices.grace,
-            )
-            values, _ = law.values(np.array([busy]), keep=self.keep)
-            levels.append(law.share * (busy / 1e9 + float(values[0])))
+        for law in self.laws(int(busy[0])):
+            values = self._bounded(law, busy, int(self.terms.cold_start[row]), prices, scale, tolerated=tolerated)
+            levels.append(law.share * (float(busy[0]) / 1e9 + float(values[0])))
         return scale * self._within_limits(row, levels)
 
     def lower(self, rows: NDArray[np.int64], prices: Prices, *, tolerated: int) -> Floats:
@@ -208,18 +228,19 @@ class Pricing:
         scale, busy = self.scale[rows], self.terms.latency[rows]
         cold = int(self.terms.cold_start[rows[0]])
         bound = np.zeros(len(rows))
-        law = self._ready_late(self.law, tolerated, prices)
         for anchor in (float(scale.max()), math.sqrt(float(scale.max()) * float(scale.min()))):
-            law.bound(
-                prices.miss / anchor,
-                cold,
-                tolerated=tolerated,
-                absence_price=prices.absence / anchor,
-                grace=prices.grace,
-            )
-            values, _ = law.values(busy, keep=self.keep)
+            values = self._bounded(self.law, busy, cold, prices, anchor, tolerated=tolerated)
             bound = np.where(scale <= anchor, np.maximum(bound, scale * (busy / 1e9 + values)), bound)
         return bound
+
+    def _bounded(
+        self, law: GapLaw, busy: Nanoseconds, cold_start: int, prices: Prices, scale: float, *, tolerated: int
+    ) -> Floats:
+        """Bound the seconds after services of such lengths for modes whose second costs so much."""
+        law = self._ready_late(law, tolerated, prices)
+        absence = prices.absence / scale
+        law.bound(prices.miss / scale, cold_start, tolerated=tolerated, absence_price=absence, grace=prices.grace)
+        return law.values(busy, keep=self.keep)[0]
 
     def _ready_late(self, law: GapLaw, tolerated: int, prices: Prices) -> GapLaw:
         """Return the law with edges where an instance may be ready as late as an atom tolerates."""
@@ -237,10 +258,14 @@ class Pricing:
         aim = wanted if self.terms.prewarmed[row] else Wanted()
         stays = []
         allowed = None if self._most is None else self._most // int(self.terms.together[row])
-        for law, of_level in _aims(self.laws(busy)[:allowed], aim):
+        for k, (law, of_level) in enumerate(_aims(self.laws(busy)[:allowed], aim)):
+            if self._kept(row, k) == 1.0:
+                stays.append(_ever(busy))
+                continue
             law.solve(of_level, cold)
             stays.append(law.stays(busy, keep=self.keep))
-        return stays
+        kept = self._floor // int(self.terms.together[row])
+        return [*stays, *(_ever(busy) for _ in range(kept - len(stays)))]
 
     @cached_property
     def stays(self) -> NDArray[np.bool_]:
@@ -322,11 +347,16 @@ class Pricing:
         allowed = len(levels) if self._most is None else self._most // together
         total, floor = 0.0, self._floor / together
         for k, held in enumerate(levels):
-            kept = min(max(floor - k, 0.0), 1.0)
+            kept = self._kept(row, k)
             # An arrival beyond what is allowed is served late, by an instance that is there.
             busy = self.laws(int(self.terms.latency[row]))[k].share * int(self.terms.latency[row]) / 1e9
             total += kept * self.interval + (1.0 - kept) * (held if k < allowed else busy)
         return total + max(floor - len(levels), 0.0) * self.interval
+
+
+def _ever(busy: int) -> Nanoseconds:
+    """Return the stays of an instance that is never let go."""
+    return np.array([[busy, busy, np.iinfo(np.int64).max]])
 
 
 def _aims(laws: Sequence[GapLaw], wanted: Wanted) -> Iterator[tuple[GapLaw, Wanted]]:

@@ -18,6 +18,7 @@ from smiless_core.solver.formatting import (
     fitting_width,
     per_million,
     percent,
+    reached,
     seconds,
     share,
     table,
@@ -49,6 +50,7 @@ _MISSES = {
     "overlap": "overlap (while the instances that are there still serve others)",
     "cold_tail": "come in the cold tail (after the last instance is let go)",
 }
+_FEW = 30  # arrivals whose replay says little
 _EXACT = 5e-4  # of the cost: a replay that differs by less needs no explanation
 
 
@@ -100,20 +102,36 @@ def _facts(solution: Solution) -> Iterator[tuple[str, str]]:
     per_hour = dollars(plan.cost * 3600 / solution.arrivals.mean)
     yield "cost", f"{dollars(plan.cost)} per invocation, {per_million(plan.cost)} per million, {per_hour} per hour"
     if solution.feasible:
-        yield "bound", f"{dollars(solution.bound)} per invocation, gap {percent(solution.gap)}"
-    if replay is not None:
+        distance = f", gap {percent(solution.gap)}" if attainment is None or solution.status is Status.OPTIMAL else ""
+        apart = "; it is about the cost, not about what is replayed" * _tells(solution, replay)
+        yield "bound", f"{dollars(solution.bound)} per invocation{distance}{apart}"
+    if replay is not None and _tells(solution, replay):
         yield "replayed", _replayed(solution, replay)
     latency = seconds(plan.latency) + f" of {exact_seconds(solution.sla)}" * (plan.latency <= solution.sla)
     yield "latency", f"{latency}; {seconds(plan.cold_latency)} if nothing is ready"
     if attainment is not None:
         yield (
             "attainment",
-            f"{share(attainment.fraction)} of invocations meet the SLA; the target is {share(solution.target)}",
+            f"{_met(solution, attainment)} of invocations meet the SLA; the target is {share(solution.target)}",
         )
         if attainment.fraction < 1.0 - 1e-9:
             yield "misses", _misses(attainment)
         yield "ready set", _ready_set(solution)
     yield "critical path", " -> ".join(plan.critical_path)
+
+
+def _tells(solution: Solution, replay: Replay | None) -> bool:
+    """Whether what a replay costs says more than the plan does."""
+    return replay is not None and len(replay.responses) > _FEW and solution.replay_cost is not None
+
+
+def _met(solution: Solution, attainment: Attainment) -> str:
+    """Say what is attained, and what that rests on where no arrival of a replay has missed the SLA."""
+    assert solution.aimed is not None
+    happened = solution.aimed.replayed
+    if happened is None or attainment.fraction < 1.0:
+        return reached(attainment.fraction)
+    return f"100 % (none of {len(happened.responses):,} missed)"
 
 
 def _replayed(solution: Solution, replay: Replay) -> str:
@@ -179,7 +197,7 @@ def _verdict(solution: Solution) -> str:
     if solution.status is Status.OPTIMAL:
         return f"{name}: proved optimal for {asked}."
     if solution.feasible and target:
-        return f"{name}: within {percent(solution.gap)} of the proved bound for {asked}."
+        return f"{name}: {_at_most(solution)}, for {asked}."
     if solution.feasible:
         saving = f"a plan that costs up to {percent(solution.gap)} less may exist"
         return f"{name}: feasible for {asked}. The search ended before the proof: {saving}."
@@ -191,6 +209,16 @@ def _verdict(solution: Solution) -> str:
         f"{name}: infeasible for {asked}. The shortest latency that can be reached is"
         f" {exact_seconds(solution.shortest_latency)}, limited by {', '.join(solution.limited_by)}."
     )
+
+
+def _at_most(solution: Solution) -> str:
+    """Say how far from the bound a plan is."""
+    if not solution.bound:
+        return "costs more than a bound of nothing"
+    times = solution.cost / solution.bound
+    if times < 2.0:
+        return f"costs at most {percent(times - 1.0)} more than any plan must"
+    return f"costs at most {times:.3g} times what any plan must"
 
 
 def _out_of_reach(solution: Solution, attainment: Attainment) -> str:

@@ -11,7 +11,7 @@ from smiless_core.model.configuration import Readiness
 from smiless_core.model.plan import Plan, Stay
 from smiless_core.model.problem import Problem
 from smiless_core.solver.attainment import Attainment
-from smiless_core.timing import warm_response
+from smiless_core.timing import nanoseconds_up, warm_response
 from smiless_core.windows import Path, Played, Replay, replay
 
 __all__ = ["attainment_in", "replay_of"]
@@ -48,13 +48,13 @@ def replay_of(plan: Plan, problem: Problem, path: Path) -> Replay:
         functions.append(
             Played(
                 price=assignment.price_per_second * together / problem.concurrency,
-                latency=assignment.latency,
-                cold_start=assignment.cold_start,
+                latency=nanoseconds_up(assignment.latency) / 1e9,
+                cold_start=nanoseconds_up(assignment.cold_start) / 1e9,
                 readiness=assignment.readiness,
                 schedules=schedules,
             )
         )
-        gaps = path.first_gaps(round(assignment.latency * 1e9)) if prewarmed else []
+        gaps = path.first_gaps(nanoseconds_up(assignment.latency)) if prewarmed else []
         met = [
             _met(
                 stays,

@@ -222,18 +222,28 @@ class Solution:
     def replay(self) -> Replay | None:
         """What a path of arrivals makes of the plan, event by event: the recorded one, or one that is drawn.
 
-        None where arrivals are deterministic, and without a plan.
+        None where arrivals are deterministic, and without a plan; where the distribution is that of a gap that has
+        begun (`Arrivals.after`), which says nothing about the next; and where gaps last for decades.
         """
         if self.aimed is None or not self.feasible:
             return None
         if self.aimed.replayed is not None:
             return self.aimed.replayed
-        return replay_of(self.plan, self.problem, self.compiled.pricing(self.arrivals).other_path)
+        pricing = self.compiled.pricing(self.arrivals)
+        if pricing.one_step or pricing.too_long:
+            return None
+        return replay_of(self.plan, self.problem, pricing.other_path)
 
     @property
-    def replay_cost(self) -> float:
-        """Dollars per invocation of the schedules as replayed; the cost itself where arrivals are deterministic."""
-        return self.cost if self.replay is None else self.replay.cost
+    def replay_cost(self) -> float | None:
+        """Dollars per invocation of the schedules as replayed; the cost itself where arrivals are deterministic.
+
+        None where there is no replay, and where it starts more instances than `max_replicas`, which a platform would
+        not.
+        """
+        if self.aimed is None:
+            return self.cost
+        return None if self.replay is None or self.aimed.lost else self.replay.cost
 
     @cached_property
     def limited_by(self) -> tuple[str, ...]:
@@ -282,7 +292,7 @@ class Solution:
             "sla": self.sla,
             "attainment_target": self.target,
             "cost": _finite(self.cost),
-            "replay_cost": _finite(self.replay_cost),
+            "replay_cost": None if self.replay_cost is None else _finite(self.replay_cost),
             "bound": _finite(self.bound),
             "gap": _finite(self.gap),
             "latency": plan and plan.latency,

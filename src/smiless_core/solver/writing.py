@@ -13,7 +13,7 @@ from smiless_core.arrivals import Arrivals
 from smiless_core.model.configuration import Readiness
 from smiless_core.model.plan import Assignment, Plan, Stay
 from smiless_core.solver.intervals import intersection
-from smiless_core.timing import Timing, cold_response, nanoseconds_down
+from smiless_core.timing import Timing, cold_response, nanoseconds_down, nanoseconds_up
 from smiless_core.windows import deterministic_schedule
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def schedule_of(stays: Nanoseconds, *, start: int, mode: Mode, announced: bool, 
         Nanoseconds that an instance stays after each service at least.
     """
     written = []
-    served = round(mode.latency * 1e9)
+    served = nanoseconds_up(mode.latency)
     for begin, ready, until in stays.tolist():
         end = until if announced or until == _FOREVER else until + start
         if begin == ready == served and (mode.cold_start > 0.0 or keep):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from smiless_core._native.windows import Windows
 from smiless_core._native.windows import levels as assigned
 from smiless_core.arrivals import Arrivals, Cells
+from smiless_core.errors import InvalidInputError
 
 __all__ = ["ALWAYS", "REQUIRED", "GapLaw", "Path", "Wanted", "cut"]
 
@@ -30,6 +31,7 @@ Nanoseconds = NDArray[np.int64]
 REQUIRED = 1e15
 """Seconds of residency: a miss that costs so much is never worth it."""
 
+_LONGEST = 2**61 - 1  # of a path, nanoseconds: 73 years
 _STEP = 0.02  # relative width of the cells of levels
 _FEW = 4  # gaps that tell nothing about their deviation
 
@@ -117,6 +119,35 @@ class GapLaw:
         """Seconds of residency and priced misses after services of so many nanoseconds, and the fraction of misses."""
         return self._native.values(busy, keep)
 
+    def late(self, stays: Nanoseconds, cold_start: int, *, tolerated: int) -> float:
+        """Return the fraction of arrivals that wait for longer than tolerated when an instance stays like this.
+
+        Parameters
+        ----------
+        stays : int64 array, shape (s, 3)
+            As `stays` returns them.
+        cold_start, tolerated : int
+            Nanoseconds.
+        """
+        if cold_start <= tolerated:
+            return 0.0
+        start, ready, until = stays.T
+        kept = start == ready
+        # An arrival at the very start of an initialization finds nothing.
+        first = np.where(kept, ready, np.maximum(start + 1, ready - tolerated))
+        return max(1.0 - float((self._until(until) - self._until(first - 1)).sum()), 0.0)
+
+    def _until(self, times: Nanoseconds) -> NDArray[np.float64]:
+        """P(gap <= time); the tail comes at no time that is not for ever."""
+        cells = self.cells
+        passed = np.concatenate(([0.0], np.cumsum(cells.mass + cells.spread)))
+        cell = np.searchsorted(cells.times, times, "right")
+        inside = np.minimum(cell, len(cells.times) - 1)
+        before = np.concatenate(([0], cells.times))[inside]
+        part = np.clip((times - before) / (cells.times[inside] - before), 0.0, 1.0)
+        started = np.where(cell < len(cells.times), cells.spread[inside] * part, 0.0)
+        return passed[cell] + started + np.where(times == np.iinfo(np.int64).max, cells.tail_mass, 0.0)
+
     def stays(self, busy: int, *, keep: int = 0) -> Nanoseconds:
         """Return the stays after a service, shape (s, 3): start, ready, until; the last may never end."""
         stays, _ = self._native.follow(busy, keep)
@@ -144,9 +175,20 @@ class Path:
 
     @classmethod
     def of(cls, arrivals: Arrivals, count: int, *, seed: int = 0) -> Path:
-        """Return a path of these arrivals, of about so many if they are not recorded."""
-        gaps = arrivals.path(count, seed=seed)
-        return cls(gaps[-4 * count :], law=arrivals.cells() if arrivals.law.smooth else None)
+        """Return a path of these arrivals, of about so many if they are not recorded.
+
+        It is shorter where the gaps are so long that it would last for more than 73 years.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no gap that is short enough.
+        """
+        gaps = arrivals.path(count, seed=seed)[-4 * count :]
+        fitting = int(np.searchsorted(np.cumsum(gaps / 1e9), _LONGEST / 1e9))
+        if not fitting:
+            raise InvalidInputError(f"gaps of {gaps[0] / 1e9:g} s are too long to replay", place="arrivals")
+        return cls(gaps[:fitting], law=arrivals.cells() if arrivals.law.smooth else None)
 
     @property
     def exact(self) -> bool:
