@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smiless_core import Plan, Problem, Readiness, Stay, Trace
-from smiless_core.timing import nanoseconds_down
+from smiless_core.timing import nanoseconds_down, nanoseconds_up
 from smiless_core.traces import read_traces
 from smiless_core.windows import Played, replay
 from tests import twin
@@ -93,14 +93,14 @@ def fleet_of(plan: Plan) -> Fleet:
 
 
 def _whole(played: Played) -> Played:
-    """Return what a function does in whole nanoseconds: halves of them may be rounded either way."""
+    """Return what a function does in whole nanoseconds: what takes a part of one takes all of it, as in plans."""
 
     def whole(time: float) -> float:
         return time if math.isinf(time) else round(time * 1e9) / 1e9
 
     return played.replace(
-        latency=whole(played.latency),
-        cold_start=whole(played.cold_start),
+        latency=nanoseconds_up(played.latency) / 1e9,
+        cold_start=nanoseconds_up(played.cold_start) / 1e9,
         schedules=tuple(
             tuple(Stay(whole(stay.start), whole(stay.ready), whole(stay.until)) for stay in stays)
             for stays in played.schedules

@@ -132,7 +132,7 @@ TRACES = {
     "NaN": Wrong("timestamp\n1.0\nnan\n", ("line 3", "nan")),
     "empty file": Wrong("", ("empty",)),
     "binary noise": Wrong(b"timestamp\n" + NOISE, ("line 2", "byte 0x80")),
-    "one arrival": Wrong("timestamp\n5.0\n", ("two arrivals", "1")),
+    "one arrival": Wrong("timestamp\n5.0\n", ("a single arrival", "record at least two", "--every SECONDS")),
     "simultaneous arrivals": Wrong("timestamp\n5.0\n5.0\n", ("2 arrivals", "simultaneous")),
 }
 
@@ -196,7 +196,7 @@ def test_a_wrong_trace(wrong: Wrong) -> None:
     file = wrong_file(wrong, "wrong.csv")
     asked = smiless("plan", "app.yaml", "--profiles", "profiles.yaml", "--trace", file)
     assert_refused(asked, f"{file}: ", *wrong.named)
-    if "arrivals" not in wrong.named[0]:  # few arrivals can be described, only not planned for
+    if "arrival" not in wrong.named[0]:  # few arrivals can be described, only not planned for
         assert_refused(smiless("trace", "describe", file), f"{file}: ", *wrong.named)
 
 

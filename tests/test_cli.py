@@ -89,6 +89,9 @@ def test_the_version() -> None:
 PLAN_KEYS = [
     "schema",
     "application",
+    "prices",
+    "arrivals",
+    "method",
     "status",
     "sla",
     "attainment_target",
@@ -155,6 +158,9 @@ def test_an_sla_on_the_command_line_replaces_that_of_the_application() -> None:
 def test_the_methods_agree() -> None:
     exact, milp = (answer_json("plan", *STREET, "--method", method) for method in ("exact", "milp"))
     assert exact.pop("work") != milp.pop("work")
+    assert (exact.pop("method"), milp.pop("method")) == tuple(
+        {"search": method, "joint": False} for method in ("exact", "milp")
+    )
     assert exact == milp
 
 
@@ -175,19 +181,24 @@ def street() -> Problem:
     return Problem(read_application("app.yaml"), profiles, prices)
 
 
+def read_from(plan: dict, source: str | None = "arrivals.csv", history: float | None = None) -> dict:
+    """Return a plan in JSON with where its arrivals were read, which the library does not know."""
+    return plan | {"arrivals": plan["arrivals"] | {"source": source, "history": history}}
+
+
 TRACED = ("app.yaml", "--profiles", "profiles.yaml", "--trace", "arrivals.csv")
 
 
 def test_a_trace_is_planned_for_as_a_distribution() -> None:
     trace = read_trace("arrivals.csv")
-    assert answer_json("plan", *TRACED) == solve(street(), trace.arrivals()).to_dict()
+    assert answer_json("plan", *TRACED) == read_from(solve(street(), trace.arrivals()).to_dict())
     exact = answer_json("plan", *TRACED, "--exact")
-    assert exact == solve(street(), trace.arrivals(exact=True)).to_dict()
+    assert exact == read_from(solve(street(), trace.arrivals(exact=True)).to_dict())
     assert [begin for begin, _ in exact["ready_set"]] != [
         begin for begin, _ in answer_json("plan", *TRACED)["ready_set"]
     ]
     page = " ".join(answer("plan", *TRACED).split())
-    assert "and arrivals smoothed, 4 gaps, mean 5 s." in page
+    assert "and arrivals much as in 5 recorded ones, 5 s apart on average." in page
     assert "Arrivals: 5 within 20 s; planned for the distribution of their gaps, smoothed" in page
     assert "planned for exactly their gaps" in " ".join(answer("plan", *TRACED, "--exact").split())
 
@@ -195,14 +206,42 @@ def test_a_trace_is_planned_for_as_a_distribution() -> None:
 def test_the_end_of_a_trace_is_enough() -> None:
     page = answer("plan", *TRACED, "--history", "10")
     assert "Arrivals: the last 3 of 5 within 20 s" in page
-    assert answer_json("plan", *TRACED, "--history", "10") == solve(street(), Arrivals.smoothed([6.0, 4.0])).to_dict()
-    assert answer_json("plan", *TRACED, "--history", "20") == answer_json("plan", *TRACED)
+    recent = solve(street(), Arrivals.smoothed([6.0, 4.0])).to_dict()
+    assert answer_json("plan", *TRACED, "--history", "10") == read_from(recent, history=10.0)
+    assert read_from(answer_json("plan", *TRACED, "--history", "20")) == answer_json("plan", *TRACED)
+
+
+def test_a_plan_in_json_says_what_it_is_for() -> None:
+    usual, recent, random, steady = (
+        answer_json("plan", *STREET[:3], *more)["arrivals"]
+        for more in (TRACED[3:], [*TRACED[3:], "--exact", "--history", "10"], ["--poisson", "20"], STREET[3:])
+    )
+    assert usual.pop("mean") == pytest.approx(5.0, rel=1e-3)
+    assert usual == {"kind": "smoothed", "gaps": 4, "source": "arrivals.csv", "history": None}
+    assert recent == {"kind": "empirical", "mean": 5.0, "gaps": 2, "source": "arrivals.csv", "history": 10.0}
+    assert random == {"kind": "exponential", "mean": 20.0, "gaps": None, "source": None, "history": None}
+    assert steady == {"kind": "deterministic", "mean": 10.0, "gaps": None, "source": None, "history": None}
+    plan = answer_json("plan", *TRACED)
+    assert plan["method"] == {"search": "exact", "joint": True}
+    assert plan["prices"] == {"cpu": street().prices.cpu, "gpu": street().prices.gpu}
+
+
+def test_one_arrival_has_no_gap_to_plan_for() -> None:
+    Path("one.csv").write_text("timestamp\n5\n")
+    outcome = smiless("plan", *TRACED[:4], "one.csv")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "smiless: one.csv: a single arrival has no gap to the next one to plan for: record at least two,"
+        " or give --poisson SECONDS or --every SECONDS instead\n"
+    )
 
 
 def test_a_trace_without_variation_is_an_interval() -> None:
     Path("steady.csv").write_text("timestamp\n0\n5\n10\n15\n")
     steady = ("app.yaml", "--profiles", "profiles.yaml", "--trace", "steady.csv")
-    assert answer_json("plan", *steady) == answer_json("plan", *STREET[:3], "--every", "5")
+    found, meant = answer_json("plan", *steady), answer_json("plan", *STREET[:3], "--every", "5")
+    assert found.pop("arrivals") == meant.pop("arrivals") | {"source": "steady.csv"}
+    assert found == meant
     assert "all gaps are 5 s" in answer("plan", *steady)
 
 
@@ -241,6 +280,8 @@ def test_what_the_platform_can_do_can_be_said() -> None:
     assert kept["cost"] > plain["cost"]
     longer = answer_json("plan", "image-query", "--every", "10", "--min-keep-alive", "2.5")
     assert plain["cost"] < longer["cost"] < kept["cost"]
+    assert answer_json("plan", "image-query", "--every", "10", "--min-keep-alive", "0") == plain
+    assert answer_json("plan", "image-query", "--every", "10", "--min-keep-alive", "-0.0") == plain
     together = answer_json("plan", "image-query", "--every", "10", "--concurrency", "4")
     assert {each["batch"] for each in together["functions"].values()} == {4}
     assert together["cost"] < plain["cost"]
@@ -391,6 +432,13 @@ def test_a_range_of_slas_that_cannot_be_met() -> None:
     assert found["points"] == []
     assert found["shortest_latency"] == answer_json("plan", *STREET)["shortest_latency"]
     assert "limited by detect, read" in " ".join(answer("frontier", *STREET, "--max-sla", "0.1", code=1).split())
+
+
+def test_commands_that_plan_share_their_options() -> None:
+    plan, frontier = (set(re.findall(r"^ +(--[a-z-]+)", answer(name, "--help"), re.M)) for name in ("plan", "frontier"))
+    assert plan - frontier == {"--method", "--time-limit"}
+    assert frontier - plan == {"--over", "--min-sla", "--max-sla", "--max-points"}
+    assert {"--every", "--trace", "--history", "--profiles", "--max-replicas", "--announced", "--json"} <= plan
 
 
 # -- Fits ----------------------------------------------------------------------------------------------------

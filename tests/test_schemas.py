@@ -333,6 +333,13 @@ def test_nothing_more_nothing_less_and_no_nan(name: str, arguments: str, code: i
         ("latency", None),
         ("sla", 0),
         ("schema", 2),
+        ("method", {"search": "guess", "joint": False}),
+        ("method", "exact"),
+        ("arrivals", {"kind": "deterministic", "mean": 0.0, "gaps": None, "source": None, "history": None}),
+        ("arrivals", {"kind": "usual", "mean": 1.0, "gaps": None, "source": None, "history": None}),
+        ("arrivals", {"kind": "smoothed", "mean": 1.0, "gaps": 0, "source": None, "history": None}),
+        ("arrivals", {"kind": "smoothed", "mean": 1.0, "gaps": 1, "source": "", "history": None}),
+        ("prices", {"cpu": -1.0, "gpu": 0.0}),
     ],
 )
 def test_a_plan_that_contradicts_itself_is_refused(change: str, value: object) -> None:

@@ -1,5 +1,7 @@
 """Smoothed gaps: the weights of the kernels, the survival and its mean, against direct sums."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -84,7 +86,7 @@ def test_survival_is_the_sum_of_the_kernels(seen: list[float], zeros: int) -> No
 
 
 @given(st.one_of(records, gap_lists), st.randoms(use_true_random=False))
-def test_the_mean_stays_and_order_does_not_matter(seen: list[float], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_mean_stays_and_order_does_not_matter(seen: list[float], random: Random) -> None:
     arrivals = Arrivals.smoothed(seen)
     assert arrivals.mean == pytest.approx(np.mean(seen), rel=1e-3, abs=0.5e-9)
     shuffled = seen.copy()

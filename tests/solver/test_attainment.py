@@ -200,6 +200,17 @@ def test_the_tail_is_served_by_what_is_never_let_go():
     assert fractions == [1.0, pytest.approx(1 - math.exp(-2), abs=1e-3)]
 
 
+@pytest.mark.parametrize("announced", [False, True])
+def test_what_is_never_let_go_serves_the_latest_arrival_there_may_be(announced):
+    """After 146 years, also where work comes later than the arrival."""
+    forever = np.iinfo(np.int64).max
+    stays = np.array([[SECOND, SECOND, forever]])
+    steps = [Step(SECOND, 3 * SECOND, Readiness.PREWARMED, start, stays) for start in (0, SECOND)]
+    law = Cells(np.array([ns(F(4_600_000_000))], np.int64), np.ones(1), np.zeros(1), 0.0, 0.0, 0.0)
+    found = attainment_of(law, steps, announced=announced, sla=2 * SECOND, busy=SECOND, **graph(2, [(0, 1)]))
+    assert found.fraction == 1.0
+
+
 def test_a_plan_that_is_too_slow_meets_nothing():
     steps = steps_of([Mode(F(2), F(1), "on_request")], [])
     law = Cells(np.array([10 * SECOND]), np.ones(1), np.zeros(1), 0.0, 0.0, 0.0)

@@ -17,6 +17,7 @@ from smiless_core.model import Limits
 from smiless_core.solver.charts import frontier_table_text, frontier_text
 from smiless_core.solver.lowering import CompiledProblem
 from smiless_core.solver.pareto import Frontier, FrontierTable, frontier
+from smiless_core.solver.rendering import reckoned_with
 from smiless_core.solver.solution import solve
 from smiless_core.solver.tables import Status, Work
 from strategies import examples
@@ -215,7 +216,7 @@ def test_a_budget_that_ends_before_the_proof_is_an_error(monkeypatch):
             return found
 
     monkeypatch.setattr(module, "CompiledProblem", Hasty)
-    with pytest.raises(SolverError, match=r"no plan was proved optimal for an sla of .* within the budget"):
+    with pytest.raises(SolverError, match=r"no plan was proved optimal for an SLA of .* within the budget"):
         frontier(diamond(), EVERY_10, budget=Work(nodes=1))
 
 
@@ -330,13 +331,56 @@ def test_a_point_begins_where_its_plan_reaches_the_target(walked):
     assert judged > 0
 
 
-def test_a_part_of_a_walk_is_the_same(walked):
-    part = frontier(diamond(), AT_RANDOM, max_points=3)
+def test_a_range_is_searched_from_end_to_end():
+    part = frontier(diamond(), AT_RANDOM, min_sla=0.5, max_sla=2.0)
+    assert part.points[0].sla <= 0.5 < part.points[1].sla
+    assert part.points[-1].sla <= 2.0
+    for point, sla in ((part.points[0], 0.5), (part.points[-1], 2.0)):
+        assert point.cost == pytest.approx(solve(diamond(), AT_RANDOM, sla=sla).cost, rel=1e-12)
+    with pytest.raises(InvalidInputError, match=r"beyond 2 s, where this frontier ends"):
+        part.at(2.1)
+
+
+@pytest.mark.parametrize("most", [None, 2, 6])
+def test_points_of_the_joint_search_take_few_searches(walked, most):
+    """A walk from one plan to the next finds a hundred points, a second each."""
+    asked: list[tuple[int, float]] = []
+    arrivals = Arrivals.smoothed(np.random.default_rng(5).lognormal(1.0, 1.5, 60))
+    found = frontier(diamond(), arrivals, max_points=most, progress=lambda *step: asked.append(step))
+    assert not found.truncated
+    assert len(found) <= (most or 24)
+    assert len(asked) <= 1.5 * (most or 24) + 2
+    assert found.points[0].sla == found.shortest_latency, "the tightest is among them,"
+    loosest = solve(diamond(), arrivals, sla=CompiledProblem(diamond()).loosest_sla)
+    assert found.points[-1].cost == pytest.approx(loosest.cost, rel=1e-12), "and the loosest"
+
+
+def test_one_point_is_that_of_the_loosest_sla(walked):
+    part = frontier(diamond(), AT_RANDOM, max_points=1)
+    assert [(point.sla, point.cost) for point in part] == [(walked.points[-1].sla, walked.points[-1].cost)]
     assert part.truncated
-    assert [(point.sla, point.cost) for point in part] == [(point.sla, point.cost) for point in walked.points[-3:]]
-    below = walked.points[len(walked) // 2].sla
-    upper = frontier(diamond(), AT_RANDOM, min_sla=below)
-    assert [point.sla for point in upper] == [point.sla for point in walked.points if point.sla >= below]
+
+
+def test_more_points_leave_less_room_for_others():
+    def room(found: Frontier) -> float:
+        steps = pairwise(found)
+        return max(np.log(here.cost / there.cost) * np.log(there.sla / here.sla) for here, there in steps)
+
+    rooms = [room(frontier(diamond(), AT_RANDOM, max_points=most)) for most in (2, 5, 12)]
+    assert rooms == sorted(rooms, reverse=True)
+    assert rooms[-1] < 0.2 * rooms[0]
+
+
+def test_where_only_schedules_change_that_is_what_rows_say():
+    walked = frontier(chain(1.0, sla=1.0), AT_RANDOM, over="attainment", max_points=6)
+    rows = re.findall(r" %  (\D.*)$", frontier_text(walked, width=120), re.MULTILINE)
+    same = [
+        [each.configuration for each in here.solution.plan] == [each.configuration for each in there.solution.plan]
+        and list(reckoned_with(here.solution)) == list(reckoned_with(there.solution))
+        for here, there in pairwise(walked)
+    ]
+    assert len(rows) >= len(walked) - 1
+    assert sum(row.startswith("only when instances are there: same hardware") for row in rows) == sum(same) > 0
 
 
 def test_costs_rise_with_attainment(by_attainment):

@@ -14,7 +14,16 @@ from smiless_core.arrivals import Arrivals
 from smiless_core.model import Function, Limits, Problem
 from smiless_core.solver.attainment import Attainment
 from smiless_core.solver.drawing import _Bar, _drawn
-from smiless_core.solver.formatting import aligned, brief_seconds, dollars, exact_seconds, seconds, share, time_spans
+from smiless_core.solver.formatting import (
+    aligned,
+    arrivals_in_words,
+    brief_seconds,
+    dollars,
+    exact_seconds,
+    seconds,
+    share,
+    time_spans,
+)
 from smiless_core.solver.lowering import CompiledProblem
 from smiless_core.solver.rendering import _misses, solution_text
 from smiless_core.solver.solution import Solution, solve
@@ -226,7 +235,73 @@ def test_further_instances_have_rows_of_their_own():
     with_schedule = sum(bool(stays) for stays in solution.plan["f0"].further)
     assert with_schedule > 2
     assert f"Further instances ({with_schedule + 2 - len(bars)} are not drawn)" in " ".join(text.split())
-    assert "x cpu 1 core" in text
+    assert f"up to {solution.plan['f0'].replicas} x cpu 1 core" in text
+    assert "first instance" in text
+    assert "Further instances serve when those before them are busy, and follow schedules" in " ".join(text.split())
+    alone = solution_text(solve(chain(1.0, sla=1.0), TWO_HUMPS, target=0.9), width=100)
+    assert "up to 1 x" not in alone
+    assert "first instance" not in alone
+    assert "urther instances" not in alone
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "words"),
+    [
+        (Arrivals.every(10.0), "every 10 s"),
+        (Arrivals.exponential(20.0), "at random, 20 s apart on average"),
+        (Arrivals.empirical([4.0, 6.0]), "just as in 3 recorded ones, 5 s apart on average"),
+        (Arrivals.smoothed([4.0, 6.0] * 999), "much as in 1,999 recorded ones, 5 s apart on average"),
+        (Arrivals.empirical([5.0, 5.0]), "empirical, 2 gaps, mean 5 s"),
+        (Arrivals.exponential(2).after(5.0), "exponential, mean 2 s; 5 s have passed"),
+    ],
+)
+def test_arrivals_in_words(arrivals, words):
+    assert arrivals_in_words(arrivals) == words
+
+
+@pytest.mark.parametrize(
+    ("gaps", "target", "left"),
+    [(16, 1.0, "none"), (120, 0.99, "1"), (99, 0.99, "none"), (40, 0.9, "4"), (50, 0.9, None), (16, 0.5, None)],
+)
+def test_a_target_that_rests_on_a_handful_of_gaps_is_noted(gaps, target, left):
+    arrivals = Arrivals.empirical(([10.0, 100.0] * gaps)[:gaps])
+    text = " ".join(str(solve(chain(1.0, sla=1.0), arrivals, target=target)).split())
+    noted = re.findall(r"note (.*?) of (\d+) gaps leaves (\w+) to miss: the recorded arrivals say little", text)
+    assert noted == ([] if left is None else [(share(target), str(gaps), left)])
+    assert "note " not in str(solve(chain(1.0, sla=1.0), Arrivals.exponential(100.0), target=0.9999))
+
+
+def test_what_hardly_any_arrival_meets_does_not_stretch_the_page():
+    usual = Arrivals.gamma(mean=60.0, shape=20.0)
+    rarely = Arrivals.mixture(weights=[1 - 5e-7, 5e-7], components=[usual, Arrivals.every(259_200.0)])
+    solution = solve(chain(1.0, 1.0, sla=2.0), rarely)
+    assert solution.to_dict()["ready_set"][-1] == [259_200.0, 259_200.0], "JSON holds all"
+    text = solution_text(solution, width=100)
+    flat = " ".join(text.split())
+    assert re.search(r"ready set \d+-\d+ s and later, up to 259,000 s after the invocation before", flat)
+    assert "Stays go on beyond the axis, up to 259,000 s, where hardly any invocation comes." in flat
+    assert text.count("and later, up to 259,000 s") >= 2, "in the table, too"
+    assert "logarithmic" not in flat
+    bars = bars_of(text)
+    assert bars["invocations"].count(" ") < 0.3 * len(bars["invocations"])
+
+
+def test_the_axis_begins_where_arrivals_do():
+    arrivals = Arrivals.smoothed([8.0] * 30 + [12.0] * 31 + [259_000.0])
+    bars = bars_of(solution_text(solve(chain(1.0, sla=1.0), arrivals, target=0.9), width=100))
+    assert "@" in bars["invocations"][:3], "not long before"
+    assert "=" in bars["f0"][:10]
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_replay_of_the_end_of_a_record_says_so(smooth):
+    gaps = np.tile([9.0, 11.0], 16_400)
+    arrivals = Arrivals.smoothed(gaps) if smooth else Arrivals.empirical(gaps)
+    text = " ".join(str(solve(chain(1.0, sla=1.0), arrivals, target=0.9)).split())
+    which = "32,769 drawn arrivals, as the last ones recorded" if smooth else "the last 32,769 recorded arrivals"
+    assert f"per invocation over {which}" in text
+    fewer = Arrivals.smoothed(gaps[:1000]) if smooth else Arrivals.empirical(gaps[:1000])
+    assert not re.search(r"the last (ones|\d)", str(solve(chain(1.0, sla=1.0), fewer, target=0.9)))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
@@ -302,7 +377,7 @@ def test_what_stays_has_its_words():
 def test_a_target_out_of_reach_shows_what_comes_closest():
     solution = solve(chain(1.0, sla=2.0, limits=Limits(max_replicas=1)), Arrivals.exponential(2.0))
     text = " ".join(str(solution).split())
-    assert text.startswith("application: infeasible for an SLA of 2 s, a target of 99 % and arrivals exponential")
+    assert text.startswith("application: infeasible for an SLA of 2 s, a target of 99 % and arrivals at random,")
     assert "The highest attainment found with max_replicas = 1 is" in text
     assert "limited by f0. This is that plan:" in text
     assert "bound" not in text
@@ -349,6 +424,23 @@ def test_share(fraction, text):
 )
 def test_time_spans(spans, text):
     assert time_spans(spans) == text
+    assert time_spans(spans, usual=1e4) == text
+
+
+@pytest.mark.parametrize(
+    ("spans", "text"),
+    [
+        ([(1.0, 2.0), (5.0, 259_200.0)], "1.0-2.0 s, 5.0-10.0 s and later, up to 259,000 s"),
+        ([(1.0, 2.0), (5000.0, 6000.0), (7000.0, 259_200.0)], "1.0-2.0 s and later, up to 259,000 s"),
+        ([(1.0, 2.0), (5000.0, math.inf)], "1.0-2.0 s and later"),
+        ([(0.0, 30.0)], "up to 30 s"),
+        ([(0.0, 41.0)], "up to 10 s and later, up to 41 s"),
+        ([(5.0, math.inf)], "from 5.0 s on"),
+        ([(5000.0, 6000.0)], "5,000-6,000 s"),
+    ],
+)
+def test_time_spans_far_beyond_the_usual(spans, text):
+    assert time_spans(spans, usual=10.0) == text
 
 
 @pytest.mark.parametrize(

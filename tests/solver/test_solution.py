@@ -134,7 +134,7 @@ def test_reading_the_plan_of_an_infeasible_solution_says_why(hopeless):
     assert caught.value.shortest_latency == hopeless.shortest_latency == hopeless.fastest.latency
     assert caught.value.limited_by == hopeless.limited_by == ("detect", "left", "join")
     expected = (
-        r"diamond: no plan meets an sla of 0\.1 s: the shortest latency that can be reached is (0\.\d+) s,"
+        r"diamond: no plan meets an SLA of 0\.1 s: the shortest latency that can be reached is (0\.\d+) s,"
         r" limited by detect, left, join"
     )
     (stated,) = re.fullmatch(expected, str(caught.value)).groups()
@@ -245,6 +245,9 @@ def test_without_a_proof_there_is_a_plan_and_a_gap(status):
 KEYS = [
     "schema",
     "application",
+    "prices",
+    "arrivals",
+    "method",
     "status",
     "sla",
     "attainment_target",
@@ -370,7 +373,7 @@ def test_the_sla_of_a_distribution_may_be_out_of_reach():
     assert hopeless.limited_by == ("f0", "f1")
     written = hopeless.to_dict()
     assert (written["attainment"], written["misses"], written["replay_cost"]) == (0.0, None, None)
-    with pytest.raises(InfeasibleError, match=r"no plan meets an sla of 2 s: the shortest latency .* is 3 s"):
+    with pytest.raises(InfeasibleError, match=r"no plan meets an SLA of 2 s: the shortest latency .* is 3 s"):
         _ = hopeless.plan
 
 
@@ -385,7 +388,7 @@ def test_the_target_may_be_out_of_reach():
     assert short.closest.attainment == short.attainment.fraction
     with pytest.raises(InfeasibleError) as caught:
         _ = short.plan
-    assert "no plan reaches a target of 99 % within an sla of 2 s: the highest attainment found" in str(caught.value)
+    assert "no plan reaches a target of 99 % within an SLA of 2 s: the highest attainment found" in str(caught.value)
     assert "with max_replicas = 1 is 6" in str(caught.value)
     assert str(caught.value).endswith("limited by f0")
     reached = solve(problem, Arrivals.exponential(2.0), target=0.6)

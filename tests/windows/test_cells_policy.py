@@ -125,7 +125,8 @@ def seconds(stays) -> list[Stay]:
 @examples(200)
 def test_the_value_is_that_of_the_stays(data, grid):
     asked = terms(grid, data.draw)
-    value, misses, stays = solved(grid.law, asked)
+    law = grid.law
+    value, misses, stays = solved(law, asked)
     found = evaluate_schedule(
         grid.arrivals,
         seconds(stays),
@@ -136,6 +137,8 @@ def test_the_value_is_that_of_the_stays(data, grid):
     expected = found.residency + asked.price * found.misses
     assert asked.busy + value == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert misses == pytest.approx(found.misses, abs=1e-9)
+    tolerated = round(asked.tolerated * SECOND)
+    assert law.late(stays, asked.cold_start * SECOND, tolerated=tolerated) == pytest.approx(found.misses, abs=1e-6)
 
 
 def valued(grid: Grid, stays, asked: Terms) -> tuple[F, F]:
@@ -218,3 +221,25 @@ def test_finer_cells_are_never_worse(data, grid):
     coarse, _, _ = solved(grid.law, asked)
     fine, _, _ = solved(finer.law, asked)
     assert fine <= coarse + 1e-9 * max(1.0, coarse)
+
+
+def test_a_stay_beyond_the_last_edge_is_paid_for_as_far_as_arrivals_come():
+    """All of X in a tail, 5 s beyond an edge at 1 s on average: it has come after 6 s, however long one has to stay."""
+    nothing = np.zeros(1)
+    law = GapLaw(1.0, Cells(np.array([SECOND]), nothing, nothing, 1.0, 5.0, 0.0))
+    law.solve(Wanted(), SECOND)
+    (forever,), _ = law.values(np.array([0]), keep=100 * SECOND)
+    assert forever == pytest.approx(6.0, rel=1e-6)
+    values = [float(law.values(np.array([0]), keep=keep * SECOND)[0][0]) for keep in (1, 2, 4, 10, 40)]
+    assert values == sorted(values)
+    assert all(value <= 6.0 * (1 + 1e-9) for value in values)
+
+
+def test_a_stay_that_ends_in_the_tail_of_exponential_gaps():
+    """Kept for k, then a cold start if it was in vain: E[min(X, k)] + T P(X > k), also beyond the last edge."""
+    law = GapLaw(1.0, Arrivals.exponential(10.0).cells())
+    law.solve(Wanted(), SECOND)
+    last = int(law.cells.times[-1])
+    for keep in (last // 2, last + SECOND, last + 10 * SECOND, last + 1000 * SECOND):
+        (value,), _ = law.values(np.array([0]), keep=keep)
+        assert value == pytest.approx(10.0, rel=3e-3)

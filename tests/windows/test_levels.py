@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import schedule_oracle as oracle
 from smiless_core.arrivals import Arrivals
+from smiless_core.errors import InvalidInputError
 from smiless_core.model import Readiness, Stay
 from smiless_core.windows import Path, Played, replay
 from strategies import examples
@@ -118,3 +119,16 @@ def test_the_last_of_a_long_path_is_what_is_looked_at():
     arrivals = Arrivals.empirical([1.0] * 100 + [9.0] * 4)
     path = Path.of(arrivals, 2)
     assert np.diff(path.times).tolist() == [1 * SECOND] * 4 + [9 * SECOND] * 4
+
+
+def test_a_path_ends_before_time_does():
+    """Within 73 years, whatever the gaps; one that is longer by itself is refused."""
+    years = 365.25 * 86400
+    for mean in (3e5, 3e6, 3e7, 3e8):
+        times = Path.of(Arrivals.exponential(mean), 8192).times
+        assert (np.diff(times) >= 0).all()
+        assert times[-1] <= 2**61 - 1
+        assert 2 <= len(times) <= 8193
+    assert Path.of(Arrivals.empirical([10 * years, 20 * years] * 5), 100).arrivals == 6, "70 years"
+    with pytest.raises(InvalidInputError, match=r"^arrivals: gaps of 2\.5.*e\+09 s are too long to replay$"):
+        Path.of(Arrivals.empirical([80 * years, 10 * years]), 100)

@@ -4,6 +4,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 import numpy as np
 
+from smiless_core._native.interruption cimport interrupted, raise_pending
 from smiless_core._native.smiless cimport (
     SMILESS_INVALID,
     SMILESS_NO_MEMORY,
@@ -18,21 +19,6 @@ from smiless_core._native.smiless cimport (
     smiless_stay,
     smiless_tally,
 )
-
-
-cdef extern from "Python.h":
-    # Declared without `except`: the error stays set while the replay unwinds, and is raised after it.
-    int PyErr_CheckSignals()
-    void *PyErr_Occurred()
-
-
-cdef int32_t _interrupted(void *context) noexcept nogil:
-    with gil:
-        return PyErr_CheckSignals() != 0
-
-
-cdef int _raise_pending() except -1:
-    return -1 if PyErr_Occurred() != NULL else 0
 
 
 cdef int _check(const smiless_replay *replay, smiless_status status) except -1:
@@ -162,7 +148,7 @@ def run(
                 announced,
                 &warm[0] if warm is not None else NULL,
                 &given if ends else NULL,
-                _interrupted,
+                interrupted,
                 NULL,
                 &response[0],
                 &cause[0],
@@ -170,7 +156,7 @@ def run(
                 &end,
                 &complete,
             )
-        _raise_pending()
+        raise_pending()
         _check(replay, status)
     finally:
         smiless_replay_free(replay)

@@ -6,6 +6,7 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
+from smiless_core._native.interruption cimport interrupted, raise_pending
 from smiless_core._native.smiless cimport (
     SMILESS_INVALID,
     SMILESS_NO_MEMORY,
@@ -22,21 +23,6 @@ from smiless_core._native.smiless cimport (
     smiless_status,
     smiless_work,
 )
-
-
-cdef extern from "Python.h":
-    # Declared without `except`: the error stays set while the search unwinds, and is raised after it.
-    int PyErr_CheckSignals()
-    void *PyErr_Occurred()
-
-
-cdef int32_t _interrupted(void *context) noexcept nogil:
-    with gil:
-        return PyErr_CheckSignals() != 0
-
-
-cdef int _raise_pending() except -1:
-    return -1 if PyErr_Occurred() != NULL else 0
 
 
 def abi_version():
@@ -186,10 +172,10 @@ cdef class Search:
         self._busy = True
         with nogil:
             status = smiless_search_solve(
-                self._search, &cost[0], sla, &budget, time_limit, _interrupted, NULL, &choice[0], &result
+                self._search, &cost[0], sla, &budget, time_limit, interrupted, NULL, &choice[0], &result
             )
         self._busy = False
-        _raise_pending()
+        raise_pending()
         self._check(status)
         return (
             result.outcome,

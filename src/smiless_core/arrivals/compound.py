@@ -20,6 +20,7 @@ class Mixture(Law):
 
     weights: tuple[float, ...]
     laws: tuple[Law, ...]
+    kind = "mixture"
 
     @property
     def smooth(self) -> bool:
@@ -98,6 +99,7 @@ class Remainder(Law):
 
     law: Law
     elapsed: float
+    kind = "remainder"
 
     @property
     def smooth(self) -> bool:

@@ -240,6 +240,11 @@ class Arrivals(msgspec.Struct, frozen=True):
         return self.law.mean
 
     @property
+    def kind(self) -> str:
+        """What it is called: deterministic, empirical, smoothed, exponential, gamma, mixture, survival or remainder."""
+        return "deterministic" if self.is_deterministic else self.law.kind
+
+    @property
     def is_deterministic(self) -> bool:
         """Whether X has one value only."""
         return self.law.floor == self.law.ceiling

@@ -34,6 +34,7 @@ class Empirical(ArrayLaw):
     """
 
     sequence: NDArray[np.int64]
+    kind = "empirical"
     smooth = False
 
     def __post_init__(self) -> None:

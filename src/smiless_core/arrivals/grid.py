@@ -39,6 +39,7 @@ class SurvivalGrid(ArrayLaw):
     times: Floats
     given: Floats
     tail_excess: float
+    kind = "survival"
 
     def __post_init__(self) -> None:
         for field in fields(self):

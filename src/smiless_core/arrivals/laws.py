@@ -11,7 +11,7 @@ tail keeps its digits.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ class Law(ABC):
 
     Arrays in, arrays of the same shape out. Times that come in are at least 0; laws check nothing.
     """
+
+    kind: ClassVar[str]  # what to call it, in one word
 
     @property
     def smooth(self) -> bool:
@@ -106,6 +108,7 @@ class Point(Law):
     """X has one value."""
 
     interval: float
+    kind = "deterministic"
     smooth = False
 
     def survival(self, x: Floats) -> Floats:
@@ -145,6 +148,7 @@ class Exponential(Law):
     """Arrivals of a Poisson process, `interval` apart in the mean."""
 
     interval: float
+    kind = "exponential"
 
     def survival(self, x: Floats) -> Floats:
         """P(X > x)."""
@@ -169,6 +173,7 @@ class Gamma(Law):
 
     interval: float
     shape: float
+    kind = "gamma"
 
     def survival(self, x: Floats) -> Floats:
         """Q(k, z) with z = kx / interval, the regularized upper incomplete gamma function (DLMF 8.2.4)."""

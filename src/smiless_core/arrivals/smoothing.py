@@ -64,6 +64,7 @@ class Smoothed(SurvivalGrid):
 
     sequence: NDArray[np.int64]
     weights: Floats
+    kind = "smoothed"
 
     def path(self, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
         """Return the recorded gaps in their order, as often as it takes to have `count`, each spread anew."""

@@ -48,6 +48,14 @@ def seconds(given: str) -> float:
     raise typer.BadParameter(f"expected seconds from {_SHORTEST:g} to {_LONGEST:g}, got {shown(given)}")
 
 
+def seconds_or_none(given: str) -> float:
+    """Read a number of seconds, or 0."""
+    with contextlib.suppress(ValueError):
+        if float(given) == 0.0:
+            return 0.0
+    return seconds(given)
+
+
 def fraction(given: str) -> float:
     """Read a fraction above 0."""
     with contextlib.suppress(ValueError):
@@ -189,7 +197,7 @@ MinKeepAlive = Annotated[
     typer.Option(
         "--min-keep-alive",
         metavar="SECONDS",
-        parser=seconds,
+        parser=seconds_or_none,
         help="It keeps an instance so long after each service at least; 0 by default.",
     ),
 ]

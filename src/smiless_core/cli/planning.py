@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from enum import StrEnum
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
 from threading import Thread
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -70,7 +72,17 @@ class Method(StrEnum):
     MILP = "milp"
 
 
-def plan(
+class _Question(NamedTuple):
+    """What is to be planned: the problem, when invocations come and who says so, and notes on these for people."""
+
+    problem: Problem
+    arrivals: Arrivals
+    source: dict[str, str | float | None]
+    notes: list[str]
+    files: tuple[str | None, ...]
+
+
+def _question(
     app: App,
     every: Every = None,
     poisson: Poisson = None,
@@ -78,18 +90,6 @@ def plan(
     history: History = None,
     exact: Exact = False,
     profiles: ProfilesFile = None,
-    sla: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", parser=seconds, help="The SLA; the application's by default."),
-    ] = None,
-    target: Target = None,
-    method: Annotated[
-        Method, typer.Option(help="The native search; or, to compare, the same question put to HiGHS.")
-    ] = Method.EXACT,
-    time_limit: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", parser=seconds, help="Settle for the best plan found by then."),
-    ] = None,
     format: FormatOption = None,
     select: Select = None,
     placement: PlacementOption = None,
@@ -99,19 +99,9 @@ def plan(
     max_replicas: MaxReplicas = None,
     min_keep_alive: MinKeepAlive = None,
     announced: Announced = False,
-    as_json: AsJson = False,
-) -> int:
-    """Find the cheapest plan that meets the SLA, and prove it.
-
-    A plan says for each function what it runs on (CPU cores or a share of a GPU, batch, replicas) and when
-    its instances start, are ready and are let go. What is cheapest depends on when invocations come: say it
-    with --trace, --poisson or --every. Unless they come at an interval, the plan says what fraction of them
-    will meet the SLA, and why the others do not. Where no plan meets the SLA, or no plan for enough of them,
-    you see what comes closest and what limits it, and the exit code is 1.
-    """
-    from smiless_core.solver.solution import solve
-
-    arrivals, note = _arrivals(
+) -> _Question:
+    """Return what the options that all planning commands share ask for."""
+    arrivals, notes = _arrivals(
         every,
         poisson,
         trace,
@@ -124,26 +114,73 @@ def plan(
     )
     limits = _limits(min_replicas, max_replicas, min_keep_alive, announced)
     problem, prices = _problem(app, profiles, limits=limits, concurrency=concurrency or 1)
+    source = {"source": trace, "history": history}
+    return _Question(problem, arrivals, source, [*notes, prices], (app, profiles))
+
+
+def _asking(command: Callable[..., int]) -> Callable[..., int]:
+    """Let a command take the options of `_question` besides its own, and hand it the question."""
+    own = list(signature(command).parameters.values())[1:]
+    shared = list(signature(_question).parameters.values())
+    first = [parameter.name for parameter in shared].index("profiles") + 1
+
+    @wraps(command)
+    def asked(**given: Any) -> int:
+        settings = {parameter.name: given.pop(parameter.name) for parameter in own}
+        return command(_question(**given), **settings)
+
+    parameters = [*shared[:first], *own[:-1], *shared[first:], own[-1]]
+    asked.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what typer makes options of
+    asked.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return asked
+
+
+@_asking
+def plan(
+    question: _Question,
+    sla: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds, help="The SLA; the application's by default."),
+    ] = None,
+    target: Target = None,
+    method: Annotated[
+        Method, typer.Option(help="The native search; or, to compare, the same question put to HiGHS.")
+    ] = Method.EXACT,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", parser=seconds, help="Settle for the best plan found by then."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Find the cheapest plan that meets the SLA, and prove it.
+
+    A plan says for each function what it runs on (CPU cores or a share of a GPU, batch, replicas) and when
+    its instances start, are ready and are let go. What is cheapest depends on when invocations come: say it
+    with --trace, --poisson or --every. Unless they come at an interval, the plan says what fraction of them
+    will meet the SLA, and why the others do not. Where no plan meets the SLA, or no plan for enough of them,
+    you see what comes closest and what limits it, and the exit code is 1.
+    """
+    from smiless_core.solver.solution import solve
 
     def solved() -> tuple[str | dict[str, Any], bool]:
-        solution = solve(problem, arrivals, method=method, sla=sla, target=target, time_limit=time_limit)
-        page = solution.to_dict() if as_json else "\n".join([str(solution), "", *note, prices])
+        solution = solve(
+            question.problem, question.arrivals, method=method, sla=sla, target=target, time_limit=time_limit
+        )
+        if not as_json:
+            return "\n".join([str(solution), "", *question.notes]), solution.feasible
+        page = solution.to_dict()
+        page["arrivals"] |= question.source
         return page, solution.feasible
 
-    with naming_files(app, profiles):
+    with naming_files(*question.files):
         page, feasible = _abandonable(solved)
     print_result(page)
     return ExitCode.DONE if feasible else ExitCode.INFEASIBLE
 
 
+@_asking
 def frontier(
-    app: App,
-    every: Every = None,
-    poisson: Poisson = None,
-    trace: TraceFile = None,
-    history: History = None,
-    exact: Exact = False,
-    profiles: ProfilesFile = None,
+    question: _Question,
     over: Annotated[
         Over, typer.Option(help="The cost against SLAs, against attainment at one SLA, or both in a table.")
     ] = Over.SLA,
@@ -165,50 +202,29 @@ def frontier(
         typer.Option(
             metavar="N",
             parser=whole_number_from(1),
-            help="Stop after so many points, counted from the loosest SLA; all by default. Over attainment 24,"
-            " in a table 10 rows.",
+            help="No more points than these. At an interval, counted from the loosest SLA, all by default;"
+            " otherwise 24, in a table 10 rows.",
         ),
     ] = None,
-    format: FormatOption = None,
-    select: Select = None,
-    placement: PlacementOption = None,
-    seed: Seed = None,
-    concurrency: Concurrency = None,
-    min_replicas: MinReplicas = None,
-    max_replicas: MaxReplicas = None,
-    min_keep_alive: MinKeepAlive = None,
-    announced: Announced = False,
     as_json: AsJson = False,
 ) -> int:
     """Find what every SLA costs.
 
     As the SLA gets looser, the cost falls in steps: these are all of them, exactly, where invocations come
-    at an interval, and those that the joint search finds otherwise. Between two steps a looser SLA saves
-    nothing, so an SLA worth promising is one where a step begins. With --over attainment you see what it
-    costs that more invocations meet one SLA. Where no SLA in the range can be met, the exit code is 1.
+    at an interval, and otherwise two dozen that the joint search finds, where the cost changes most. An SLA
+    worth promising is one where a step begins: up to the next one, a looser SLA saves nothing. With --over
+    attainment you see what it costs that more invocations meet one SLA. Where no SLA in the range can be
+    met, the exit code is 1.
     """
     from smiless_core.solver.pareto import frontier as all_points
 
-    arrivals, note = _arrivals(
-        every,
-        poisson,
-        trace,
-        history=history,
-        exact=exact,
-        format=format,
-        select=select,
-        placement=placement,
-        seed=seed,
-    )
-    limits = _limits(min_replicas, max_replicas, min_keep_alive, announced)
-    problem, prices = _problem(app, profiles, limits=limits, concurrency=concurrency or 1)
     of_options = naming_options("over", "sla", "target", "min_sla", "max_sla")
-    what = "breakpoints" if arrivals.is_deterministic else "points"
+    what = "breakpoints" if question.arrivals.is_deterministic else "points"
     try:
-        with naming_files(app, profiles), of_options, _progress_bar(what) as progress:
+        with naming_files(*question.files), of_options, _progress_bar(what) as progress:
             found = all_points(
-                problem,
-                arrivals,
+                question.problem,
+                question.arrivals,
                 over=over.value,
                 sla=sla,
                 target=target,
@@ -218,9 +234,10 @@ def frontier(
                 progress=progress,
             )
     except InfeasibleError as error:
-        print_result(no_frontier(problem, error, over) if as_json else wrapped(f"{error}.", fitting_width(None)))
+        nothing = wrapped(f"{error}.", fitting_width(None))
+        print_result(no_frontier(question.problem, error, over) if as_json else nothing)
         return ExitCode.INFEASIBLE
-    print_result(found.to_dict() if as_json else "\n".join([str(found), "", *note, prices]))
+    print_result(found.to_dict() if as_json else "\n".join([str(found), "", *question.notes]))
     return ExitCode.DONE
 
 
@@ -296,6 +313,9 @@ def _arrivals(
 
     with naming_files(trace_file), naming_options(*given):
         recorded = read_trace(trace_file, **given)
+        if recorded.count == 1:
+            ways = "record at least two, or give --poisson SECONDS or --every SECONDS instead"
+            raise InvalidInputError(f"a single arrival has no gap to the next one to plan for: {ways}")
         used = recorded if history is None else recorded.last(history)
         if used.count < 2 <= recorded.count:
             message = f"expected at least two arrivals in the last {history:g} s, got {used.count}"

@@ -157,7 +157,7 @@ class Application(FunctionGraph, frozen=True, dict=True, kw_only=True):
     sla : float
         Bound on the end-to-end latency, in seconds, above 0.
     attainment_target : float, default 0.99
-        The fraction of invocations that shall meet the sla, in (0, 1].
+        The fraction of invocations that shall meet the SLA, in (0, 1].
     name : str, default "application"
         What to call it.
 

@@ -64,7 +64,7 @@ class Assignment(Noun, frozen=True):
     cost : float
         Dollars per invocation.
     slack : float, default 0
-        How much the latency of this function alone could grow within the sla, in seconds.
+        How much the latency of this function alone could grow within the SLA, in seconds.
     prewarm : float, optional
         Seconds from the end of a service to the start of the first stay; None without a schedule.
     keep_alive : float, optional
@@ -124,7 +124,7 @@ class Plan(Noun, frozen=True):
     cold_latency : float
         End-to-end latency when no function is ready, in seconds.
     attainment : float
-        The fraction of invocations that meets the sla.
+        The fraction of invocations that meets the SLA.
     critical_path : tuple of str
         The functions that the latency is made of, first to last.
     ready_set : tuple of (float, float), optional

@@ -21,7 +21,7 @@ __all__ = ["Attainment", "Cause", "Step", "attainment_of", "response_to"]
 
 Nanoseconds = NDArray[np.int64]
 
-_FOREVER = np.iinfo(np.int64).max // 4  # with room to add to it
+_FOREVER = int(np.iinfo(np.int64).max)
 _PARTS = 64  # into which a cell is cut, twice, to find where in it the SLA begins to be met
 
 
@@ -118,7 +118,7 @@ def response_to(
 def _met(x: Nanoseconds, comes: Nanoseconds, step: Step, *, announced: bool) -> tuple[Nanoseconds, NDArray[np.uint8]]:
     """Return when prewarmed work begins, and why later than it comes."""
     begins = np.maximum(comes, step.cold_start) if announced else comes + step.cold_start
-    start, ready, until = (np.minimum(step.stays[:, i], _FOREVER) for i in range(3))
+    start, ready, until = (np.minimum(step.stays[:, i], _FOREVER - step.on_time) for i in range(3))
     kept = (start == ready) & (step.cold_start > 0)
     if announced:
         seen = x

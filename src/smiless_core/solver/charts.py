@@ -9,7 +9,16 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from smiless_core.solver.curves import Frontier, FrontierPoint, FrontierTable, most_telling
-from smiless_core.solver.formatting import aligned, exact_seconds, fitting_width, percent, share, table, wrapped
+from smiless_core.solver.formatting import (
+    aligned,
+    arrivals_in_words,
+    exact_seconds,
+    fitting_width,
+    percent,
+    share,
+    table,
+    wrapped,
+)
 from smiless_core.solver.rendering import hardware_of, in_words, reckoned_with, runs_on
 
 __all__ = ["frontier_table_text", "frontier_text"]
@@ -24,7 +33,10 @@ def frontier_text(frontier: Frontier, *, width: int | None = None) -> str:
     points = frontier.points
     steps = _steps(frontier)
     shown = [points[at] for at in most_telling(steps.places, steps.heights, _MOST_ROWS)]
-    moves = [", ".join(_moves(here, there)) or "schedules only" for here, there in pairwise(shown)]
+    moves = [
+        ", ".join(_moves(here, there)) or "only when instances are there: same hardware and readiness"
+        for here, there in pairwise(shown)
+    ]
     costs = aligned([1e6 * point.cost for point in shown])
     kind = "breakpoints"
     if frontier.over == "attainment":
@@ -52,8 +64,8 @@ def frontier_table_text(found: FrontierTable, *, width: int | None = None) -> st
     """Write a frontier over both out as a table; the parameters are those of `solution_text`."""
     columns = fitting_width(width)
     heading = (
-        f"{found.problem.application.name}: dollars per million invocations for arrivals {found.arrivals},"
-        f" by SLA and attainment. {_searched(found)}"
+        f"{found.problem.application.name}: dollars per million invocations for arrivals"
+        f" {arrivals_in_words(found.arrivals)}, by SLA and attainment. {_searched(found)}"
     )
     headers = ["SLA, s", *map(share, found.targets)]
     rows = [
@@ -82,18 +94,17 @@ def _heading(frontier: Frontier) -> str:
     """Say what a frontier is, and what is known of it."""
     name, points = frontier.problem.application.name, frontier.points
     first, plural = points[0], "s" * (len(points) != 1)
+    comes = f"arrivals {arrivals_in_words(frontier.arrivals)}"
     if frontier.over == "attainment":
         heading = (
-            f"{name}: cost against attainment for an SLA of {exact_seconds(first.sla)} and arrivals"
-            f" {frontier.arrivals}, {len(points)} point{plural}. {_searched(frontier)}"
+            f"{name}: cost against attainment for an SLA of {exact_seconds(first.sla)} and {comes},"
+            f" {len(points)} point{plural}. {_searched(frontier)}"
         )
     elif frontier.arrivals.is_deterministic:
-        heading = (
-            f"{name}: cost against SLA for arrivals {frontier.arrivals}, {len(points)} breakpoint{plural}, each exact."
-        )
+        heading = f"{name}: cost against SLA for {comes}, {len(points)} breakpoint{plural}, each exact."
     else:
         heading = (
-            f"{name}: cost against SLA for a target of {share(first.target)} and arrivals {frontier.arrivals},"
+            f"{name}: cost against SLA for a target of {share(first.target)} and {comes},"
             f" {len(points)} point{plural}. {_searched(frontier)}"
         )
     if frontier.truncated:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from smiless_core.arrivals import Arrivals
 from smiless_core.model.configuration import Readiness
-from smiless_core.solver.formatting import brief_seconds, wrapped
+from smiless_core.solver.formatting import brief_seconds, shown_end, usual_gap, wrapped
 
 if TYPE_CHECKING:
     from smiless_core.solver.joint import Aimed
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 _RAMP = ".:-+*%@"  # from unlikely to likely
 _READY, _STARTING, _SERVING = "=", ">", "#"
 _DRAWN = 3  # instances of a function
-_FAR = 10.0  # times the rarest gaps, where the axis ends whatever further instances do
+_LONG = 10.0  # times the usual gaps, where an axis is logarithmic anyhow
 _WIDE = 8.0  # ratio of the usual gaps from which on the axis is logarithmic
 _TICK = 10  # columns between two labels, at least
 _ORDINALS = {2: "2nd", 3: "3rd"}
@@ -79,7 +79,7 @@ def timeline(solution: Solution, aimed: Aimed, *, width: int) -> str:
     lines = [wrapped(heading, width), line("", ticks, " "), line("", rule, "+")]
     lines.append(line(labels[0], _histogram(solution.arrivals, edges), "|"))
     lines += [line(label, cells, "|") for label, cells in drawn]
-    legend = " ".join(_legend([cells for _, cells in drawn], bars, len(bars) - len(drawn)))
+    legend = " ".join(_legend([cells for _, cells in drawn], bars, len(bars) - len(drawn), float(edges[-1])))
     return "\n".join([*lines, wrapped(legend, width)])
 
 
@@ -109,16 +109,20 @@ def _axis(arrivals: Arrivals, bars: Sequence[_Bar], across: int) -> tuple[Floats
     """Return the edges of the columns, seconds, and whether they are in geometric steps."""
     rarest = arrivals.quantile(0.999)
     last = rarest
-    for bar in bars:
-        end = float(bar.stays[np.isfinite(bar.stays)].max(initial=0.0))
-        last = max(last, end if bar.level == 1 else min(end, _FAR * rarest))
+    usual = usual_gap(arrivals)
+    last = max(last, *(shown_end(_last(bar), usual) for bar in bars))
     last *= 1.02  # an arrival at the very end has a column, too
-    usual = arrivals.quantile(0.05)
-    if arrivals.quantile(0.95) < _WIDE * usual and last < _FAR * arrivals.quantile(0.5):
+    if arrivals.quantile(0.95) < _WIDE * arrivals.quantile(0.05) and last < _LONG * arrivals.quantile(0.5):
         return np.linspace(0.0, last, across + 1), False
     starts = [start for bar in bars if bar.level == 1 for start, ready, _ in bar.stays if start < ready]
     first = 0.9 * min(arrivals.quantile(0.002), *starts, *(bar.serving for bar in bars if bar.serving))
-    return np.geomspace(max(first, 1e-4 * last), last, across + 1), True
+    first = max(first, min(1e-4 * last, 0.9 * arrivals.quantile(0.05)))
+    return np.geomspace(first, last, across + 1), True
+
+
+def _last(bar: _Bar) -> float:
+    """Return when an instance is let go for good, seconds; 0 where it never is."""
+    return float(bar.stays[np.isfinite(bar.stays)].max(initial=0.0))
 
 
 def _drawn(bar: _Bar, edges: Floats) -> str:
@@ -172,7 +176,7 @@ def _tick_times(edges: Floats, across: int, *, logarithmic: bool) -> Iterator[fl
     yield from (time for time in times if first * (1 - 1e-9) <= time <= last)
 
 
-def _legend(drawn: Sequence[str], bars: Sequence[_Bar], left_out: int) -> Iterator[str]:
+def _legend(drawn: Sequence[str], bars: Sequence[_Bar], left_out: int, end: float) -> Iterator[str]:
     signs = {
         _READY: "= ready",
         _STARTING: "> still starting",
@@ -182,6 +186,8 @@ def _legend(drawn: Sequence[str], bars: Sequence[_Bar], left_out: int) -> Iterat
     seen = {sign for cells in drawn for sign in cells}
     yield f"{', '.join(words for sign, words in signs.items() if sign in seen)}."
     yield f"Invocations are marked from {_RAMP[0]} (unlikely) to {_RAMP[-1]} (likely)."
+    if end < (last := max(_last(bar) for bar in bars if bar.level == 1)):
+        yield f"Stays go on beyond the axis, up to {brief_seconds(last)}, where hardly any invocation comes."
     if any(bar.level > 1 for bar in bars):
         others = f" ({left_out} are not drawn)" if left_out else ""
         yield f"Further instances{others} serve when the others are busy; theirs is the time since they served last."

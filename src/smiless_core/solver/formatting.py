@@ -11,8 +11,11 @@ import shutil
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
+from smiless_core.arrivals import Arrivals
+
 __all__ = [
     "aligned",
+    "arrivals_in_words",
     "brief_seconds",
     "dollars",
     "exact_seconds",
@@ -23,13 +26,17 @@ __all__ = [
     "reached",
     "seconds",
     "share",
+    "shown_end",
     "table",
     "time_spans",
+    "usual_gap",
     "wrapped",
 ]
 
 _NARROWEST, _USUAL, _WIDEST = 60, 100, 120
 _LABEL = 15
+_RARE = 1e-6  # of all gaps are longer than what pages reckon with
+_FAR = 4.0  # times as long a time is too long to be shown with the others
 
 
 def seconds(value: float) -> str:
@@ -54,7 +61,28 @@ def brief_seconds(value: float) -> str:
     return f"{1e3 * value:.3g} ms" if value >= 1e-4 else f"{1e9 * value:,.0f} ns"
 
 
-def time_spans(spans: Sequence[tuple[float, float]], *, most: int = 3) -> str:
+def arrivals_in_words(arrivals: Arrivals) -> str:
+    """Say when arrivals come, in words that go on from "arrivals"."""
+    apart = f"{arrivals.mean:.4g} s apart on average"
+    if arrivals.kind == "exponential":
+        return f"at random, {apart}"
+    if arrivals.sequence is None or arrivals.kind not in ("empirical", "smoothed"):
+        return str(arrivals)
+    like = "just" if arrivals.kind == "empirical" else "much"
+    return f"{like} as in {arrivals.sequence.size + 1:,} recorded ones, {apart}"
+
+
+def usual_gap(arrivals: Arrivals) -> float:
+    """Return the seconds after which hardly any arrival comes: one in a million."""
+    return arrivals.quantile(1.0 - _RARE)
+
+
+def shown_end(end: float, usual: float) -> float:
+    """Return up to where to show what ends far beyond the usual; that itself where it is near, or never ends."""
+    return usual if _FAR * usual < end < math.inf else end
+
+
+def time_spans(spans: Sequence[tuple[float, float]], *, most: int = 3, usual: float = math.inf) -> str:
     """Write closed intervals of time, seconds, with the decimals that their width calls for.
 
     Parameters
@@ -63,7 +91,13 @@ def time_spans(spans: Sequence[tuple[float, float]], *, most: int = 3) -> str:
         Ascending; the last may be without an end. One that begins at 0 is *up to* its end.
     most : int, default 3
         How many to write out; of the others, only their number and their end.
+    usual : float, optional
+        After so long hardly anything comes: of what lies far beyond, only the end is written.
     """
+    last = spans[-1][1]
+    near = [(low, shown_end(high, usual)) for low, high in spans if low <= _FAR * usual]
+    if near and near[-1][1] < last:
+        return time_spans(near, most=most) + " and later" + f", up to {brief_seconds(last)}" * (last < math.inf)
     written = [_time_span(*span) for span in spans[:most]]
     if others := spans[most:]:
         end = others[-1][1]

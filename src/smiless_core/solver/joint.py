@@ -3,8 +3,14 @@
 Minimize the planning cost over one mode per function and the ready set W, such that the warm response is within the SLA
 and the attainment reaches its target. For a given W the configuration search is exact. For given modes W is found as
 if the prewarmed functions were one, with their prices added and their mean cold start: the optimal switching policy at
-the lowest price of a miss that reaches the target. The two alternate until nothing improves. Candidates besides: no
-function relies on its schedule (every response is within the SLA, come what may), and every function is always ready.
+the lowest price of a miss that reaches the target. The two alternate until nothing improves. Where the price jumps over
+the target, ready sets in between are candidates, too, and so are those that leave it to an arrival to wait for as long
+as the SLA absorbs. Candidates besides: no function relies on its schedule (every response is within the SLA, come what
+may), all of them do, and all are always ready.
+
+Where arrivals overlap, several instances serve a function, and what one arrival finds depends on those before. There a
+candidate is a family of plans, the same modes at any price of a miss, with further instances that are prewarmed, or
+that start on request; the price is the least one at which the native replay of a drawn path reaches the target.
 """
 
 from __future__ import annotations
@@ -39,7 +45,9 @@ Floats = NDArray[np.float64]
 _ROUNDS = 4  # of modes and ready set; more have not been seen to help
 _FINE = 1.01  # the factor within which the price of a miss is found
 _WORTH = 0.02  # of a cold start: shorter waits are not worth a ready set of their own
-_REPLAYED = 12  # plans, where arrivals overlap
+_REPLAYED = 20  # plans that differ in the price of a miss alone, where arrivals overlap
+_CLOSED_IN = 3  # kinds of plans whose price of a miss is found by replay
+_USED_UP = 0.98  # of the misses that are allowed
 _ROUNDING = 1e-12  # of probabilities that add up to the target
 _CLOSE = 1e-9  # of the bound: what sums of policies may differ by
 _DEFECT = 1e-3  # of the cost: what finding out where in a cell the SLA begins to be met may be wrong by
@@ -109,7 +117,7 @@ class JointSearch:
         self._found: list[Aimed] = []
         self._seen: set[tuple[int, ...]] = set()
         self._allowed = 1.0 - target + _ROUNDING
-        self._aim = self._allowed  # misses that ready sets are made for
+        self._families: dict[tuple[int, ...], _Family] = {}
         # Modes that leave too many arrivals without an instance, within the limits, whatever their schedule.
         self._barred = self._pricing.lost > self._allowed
         self._absorbed = np.maximum(compiled.absorbed(nanoseconds_down(sla)), 0)
@@ -137,7 +145,7 @@ class JointSearch:
         self._consider(self._search(np.where(prewarmed, np.inf, self._free)), Wanted(), 0.0)
         if start is not None and start.search.choice is not None:
             self._alternate(start.search.choice, near=start.price)
-        if start is None or not any(map(self._may_reach, self._found)):
+        if start is None or not (self._families or any(map(self._may_reach, self._found))):
             always = self.modes(ALWAYS)
             if always.choice is None and self._barred.any():
                 # No plan reaches the target: that of the highest attainment is still there to look at.
@@ -176,47 +184,42 @@ class JointSearch:
         return 1.0 - plan.attainment.fraction <= 1.2 * self._allowed
 
     def _verified(self) -> Aimed | None:
-        """Return the cheapest plan that reaches the target, replayed where arrivals overlap.
-
-        Replayed plans meet more misses than they were made for, or fewer: the aim is found by bisection.
-        """
-        allowed = self._allowed
-        short, enough = None, None  # aims whose plans have fallen short, and reached the target
-        for _ in range(_REPLAYED):
-            claims = [each for each in self._found if self._may_reach(each) and each.wanted is not ALWAYS]
-            plan = min(claims, key=lambda each: (each.search.cost, each.price), default=None)
-            if plan is None or plan.replayed is not None or not self._overlaps(plan):
-                break
-            at = next(at for at, each in enumerate(self._found) if each is plan)
-            plan = self._found[at] = self._replayed(plan)
-            late = 1.0 - plan.attainment.fraction
-            if plan.wanted.price == 0.0 and late > allowed:
-                continue  # it does without further instances, and another aim would not help
-            if late <= allowed:
-                enough = self._aim
-                if late > 0.8 * allowed or (short is not None and short < 1.1 * enough):
-                    break
-            else:
-                short = self._aim
-            if (
-                plan.search.choice is None
-                or not self._pricing.terms.prewarmed[self._compiled.rows(plan.search.choice)].any()
-            ):
-                continue
-            if short is not None and enough is not None:
-                self._aim = math.sqrt(short * enough)
-            else:
-                # Of both sides, only one is known: overshoot a little.
-                self._aim *= (0.9 * allowed / max(late, 0.1 * allowed)) ** (2.0 if enough is None else 1.0)
-            self._seen.clear()
-            self._alternate(plan.search.choice)
-        sure = [each for each in self._found if self._reaches(each) and (each.replayed or not self._overlaps(each))]
+        """Return the cheapest plan that reaches the target, replayed where arrivals overlap."""
+        for family in sorted(self._families.values(), key=lambda family: family.plan.search.cost)[:_CLOSED_IN]:
+            self._close_in(family)
         for at, each in enumerate(self._found):
-            if each.wanted is ALWAYS and not each.replayed and self._overlaps(each):
+            if each.replayed is None and self._may_reach(each) and self._overlaps(each):
                 self._found[at] = self._replayed(each)
-                if self._reaches(self._found[at]):
-                    sure.append(self._found[at])
+        sure = [each for each in self._found if self._reaches(each) and (each.replayed or not self._overlaps(each))]
         return min(sure, key=lambda each: (each.expense, each.price), default=None)
+
+    def _close_in(self, family: _Family) -> None:
+        """Find the least price of a miss at which the replay of a plan reaches the target, and keep what was replayed.
+
+        Replays meet more misses than plans are made for, or fewer.
+        """
+        composite, search = family.composite, family.plan.search
+        price = min(max(family.plan.price, composite.floor), composite.ceiling)
+        short, enough, step = None, None, 2.0
+        for _ in range(_REPLAYED):
+            wanted = composite.wanted(price)
+            plan = self._replayed(self.aimed(self._priced(search, wanted), wanted, price))
+            self._found.append(plan)
+            if self._reaches(plan):
+                enough = price
+                if price == composite.floor or 1.0 - plan.attainment.fraction >= _USED_UP * self._allowed:
+                    return
+            else:
+                short = price
+                if price == composite.ceiling:
+                    return
+            if short is not None and enough is not None:
+                if enough < short * _FINE:
+                    return
+                price = math.sqrt(short * enough)
+            else:
+                price = max(price / step, composite.floor) if short is None else min(price * step, composite.ceiling)
+                step *= step
 
     def _overlaps(self, plan: Aimed) -> bool:
         """Whether arrivals may come while an instance that the plan relies on is still at work, or starts."""
@@ -262,11 +265,11 @@ class JointSearch:
             rows = self._compiled.rows(choice)
             if not self._pricing.terms.prewarmed[rows].any():
                 return
-            allowed = self._aim
+            allowed = self._allowed
             for _ in range(_ROUNDS):
                 composite = _Composite(self._pricing, rows)
                 wanted, price = composite.ready_set(allowed, near=near)
-                plan = self._consider(self.modes(wanted), wanted, price)
+                plan = self._propose(self.modes(wanted), composite, wanted, price)
                 if plan is None or self._may_reach(plan) or price == math.inf:
                     break
                 # The functions together are late more often than one with their mean cold start.
@@ -297,22 +300,19 @@ class JointSearch:
         slack = min(slack, int(cold.min()) - 1)
         if slack < _WORTH * int(cold.max()):
             return
-        wanted, price = _Composite(self._pricing, rows, tolerated=slack).ready_set(self._aim, near=near)
-        cost = math.fsum(self._pricing.priced(row, wanted) for row in rows.tolist())
-        again = Search(
-            search.status, search.choice, cost, 0.0, 1.0, search.latency, search.shortest_latency, search.work
-        )
-        self._consider(again, wanted, price)
+        composite = _Composite(self._pricing, rows, tolerated=slack)
+        wanted, price = composite.ready_set(self._allowed, near=near)
+        self._propose(self._priced(search, wanted), composite, wanted, price)
 
     def _take_time(self, rows: NDArray[np.int64], *, near: float | None) -> None:
         """Consider to start further instances on request: where there is room for a cold start they have the time.
 
         Modes that reckon with a cold start anyhow would use that room up, so that plans without any are considered too.
         """
-        wanted, price = _Composite(self._pricing, rows, first=True).ready_set(self._aim, near=near)
-        aimed = Wanted(0.0, wanted.ready)
+        composite = _Composite(self._pricing, rows, first=True)
+        wanted, price = composite.ready_set(self._allowed, near=near)
         for relied_on in (False, True):
-            self._consider(self.modes(aimed, relied_on=relied_on), aimed, price)
+            self._propose(self.modes(wanted, relied_on=relied_on), composite, wanted, price)
 
     def modes(self, wanted: Wanted, *, relied_on: bool = False) -> Search:
         """Return the cheapest modes for a ready set, or the cheapest of those that all rely on it."""
@@ -339,10 +339,30 @@ class JointSearch:
         self._found.append(plan)
         return plan
 
+    def _propose(self, search: Search, composite: _Composite, wanted: Wanted, price: float) -> Aimed | None:
+        """Evaluate a plan that relies on its schedules; where arrivals overlap, its price is still to be found."""
+        if search.choice is None:
+            return None
+        plan = self.aimed(search, wanted, price)
+        rows = self._compiled.rows(search.choice)
+        if not self._pricing.terms.prewarmed[rows].any() or not self._overlaps(plan):
+            return self._consider(search, wanted, price)
+        again = _Composite(self._pricing, rows, tolerated=composite.tolerated, first=composite.first)
+        self._families[*search.choice.tolist(), composite.tolerated, composite.first] = _Family(plan, again)
+        return plan
+
     def aimed(self, search: Search, wanted: Wanted, price: float) -> Aimed:
         """Return a plan with its attainment, which is not replayed."""
         assert search.choice is not None
         return Aimed(search, wanted, self._attainment(search.choice, wanted), price)
+
+    def _priced(self, search: Search, wanted: Wanted) -> Search:
+        """Return the same modes with other schedules."""
+        assert search.choice is not None
+        cost = math.fsum(self._pricing.priced(row, wanted) for row in self._compiled.rows(search.choice).tolist())
+        return Search(
+            search.status, search.choice, cost, 0.0, 1.0, search.latency, search.shortest_latency, search.work
+        )
 
     def _attainment(self, choice: NDArray[np.int64], wanted: Wanted) -> Attainment:
         """Return the attainment of a plan when each arrival comes after one that was served on time.
@@ -407,7 +427,7 @@ class _Composite:
     tolerated : int, default 0
         Nanoseconds that an arrival may wait.
     first : bool, default False
-        Whether only arrivals count that the first instance serves.
+        Whether only arrivals count that the first instance serves: further ones start on request.
     """
 
     def __init__(self, pricing: Pricing, rows: NDArray[np.int64], *, tolerated: int = 0, first: bool = False) -> None:
@@ -422,8 +442,13 @@ class _Composite:
         self.levels = len(self._laws)
         if first:
             self._laws = self._laws[:1]
+        self.first = first
+        self.floor, self.ceiling = (
+            1e-12 * self._cold,
+            self._cold * 1.0,
+        )  # a thousandth of a cold start, a billion of them
         self._early = 1.0 - float(pricing.arrivals.at_least(self._busy / 1e9)) if len(self._laws) == 1 else 0.0
-        self._tolerated = tolerated
+        self.tolerated = tolerated
         self._low = self._high = math.inf
 
     def ready_set(self, allowed: float, *, near: float | None = None) -> tuple[Wanted, float]:
@@ -431,12 +456,12 @@ class _Composite:
 
         `near` is a price to begin with.
         """
-        floor, ceiling = 1e-12 * self._cold, self._cold * 1.0  # a thousandth of a cold start, a billion of them
+        floor, ceiling = self.floor, self.ceiling
         if self._missed(0.0) <= allowed:
             self._low = self._high = 0.0
-            return Wanted(0.0, self._ready(0.0)), 0.0
+            return self.wanted(0.0), 0.0
         if self._cold == 0 or self._missed(ceiling) > allowed:
-            return ALWAYS, math.inf
+            return (ALWAYS._replace(price=0.0) if self.first else ALWAYS), math.inf
         low, high = floor, ceiling
         if near is not None and floor < near < ceiling:
             low, high = max(near / 2, floor), min(near * 2, ceiling)
@@ -448,7 +473,11 @@ class _Composite:
             middle = math.sqrt(low * high)
             low, high = (low, middle) if self._missed(middle) <= allowed else (middle, high)
         self._low, self._high = low, high
-        return Wanted(high, self._ready(high)), high
+        return self.wanted(high), high
+
+    def wanted(self, price: float) -> Wanted:
+        """Return the ready set at a price of a miss."""
+        return Wanted(0.0 if self.first else price, self._ready(price))
 
     def between(self, allowed: float) -> Iterator[Intervals]:
         """Yield ready sets between the one that was found and the next smaller one, just large enough.
@@ -475,18 +504,25 @@ class _Composite:
     def _missed(self, price: float) -> float:
         late = self._early
         for law in self._laws:
-            law.solve(Wanted(price), self._cold, tolerated=self._tolerated)
+            law.solve(Wanted(price), self._cold, tolerated=self.tolerated)
             _, misses = law.values(np.array([self._busy]))
             late += law.share * float(misses[0])
         return late
 
     def _ready(self, price: float) -> Intervals:
-        self._laws[0].solve(Wanted(price), self._cold, tolerated=self._tolerated)
+        self._laws[0].solve(Wanted(price), self._cold, tolerated=self.tolerated)
         stays = self._laws[0].stays(self._busy)
         ready = stays[:, 1:].copy()
         if len(ready) and stays[0, 0] == stays[0, 1]:
             ready[0, 0] = 0
         return ready
+
+
+class _Family(NamedTuple):
+    """Plans that differ in the price of a miss alone."""
+
+    plan: Aimed
+    composite: _Composite
 
 
 def _same(a: Wanted, b: Wanted) -> bool:

@@ -1,7 +1,8 @@
 """Cost against SLA and attainment: where the cheapest plan changes.
 
 For arrivals that are always as far apart every SLA at which it does is found exactly. For others the points are plans
-of the joint search, which are not proved optimal: those that cost no less than a better one are left out.
+of the joint search, a couple of dozen, closest together where the cost changes most. They are not proved optimal: those
+that cost no less than a better one are left out.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal, overload
+from typing import Literal, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -38,8 +39,19 @@ _LEAST = 1e-9  # a target that any plan within the SLA reaches
 _TARGETS = (_LEAST, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 _COLUMNS = (0.8, 0.9, 0.95, 0.99, 0.999)
 _POINTS, _ROWS = 24, 10
-_FAILURES = 32  # in a row, after which a target is out of reach
+_SEARCHES = 1.5  # for every point over SLAs; some find what is known already
+_SETTLED = 1e-4  # room for other costs that is not worth a search
 _NEAR = 1.02  # costs of two points between which no third one is looked for
+
+
+class _Options(TypedDict, total=False):
+    sla: float | None
+    target: float | None
+    min_sla: float | None
+    max_sla: float | None
+    max_points: int | None
+    budget: Work | None
+    progress: Progress | None
 
 
 @overload
@@ -48,13 +60,7 @@ def frontier(
     arrivals: Arrivals,
     *,
     over: Literal["sla", "attainment"] = "sla",
-    sla: float | None = None,
-    target: float | None = None,
-    min_sla: float | None = None,
-    max_sla: float | None = None,
-    max_points: int | None = None,
-    budget: Work | None = None,
-    progress: Progress | None = None,
+    **options: Unpack[_Options],
 ) -> Frontier: ...
 
 
@@ -64,13 +70,7 @@ def frontier(
     arrivals: Arrivals,
     *,
     over: Literal["both"],
-    sla: float | None = None,
-    target: float | None = None,
-    min_sla: float | None = None,
-    max_sla: float | None = None,
-    max_points: int | None = None,
-    budget: Work | None = None,
-    progress: Progress | None = None,
+    **options: Unpack[_Options],
 ) -> FrontierTable: ...
 
 
@@ -89,8 +89,10 @@ def frontier(
 ) -> Frontier | FrontierTable:
     """Find what every SLA costs, or every attainment.
 
-    Over SLAs, starting at the loosest, each search asks for one nanosecond less than the last plan needs. Where
-    arrivals are deterministic, every search is exact, and the points are all SLAs at which the optimal cost changes.
+    Over SLAs and for deterministic arrivals, starting at the loosest, each search asks for one nanosecond less than the
+    last plan needs: every search is exact, and the points are all SLAs at which the optimal cost changes. For other
+    arrivals, after both ends, each search asks for an SLA where least is known of the cost; every point is the smallest
+    SLA at which its plan reaches the target, but between two points there may be others.
     Costs that agree to one part in 10**12 count as equal; of plans of equal cost the fastest stays.
 
     Parameters
@@ -109,9 +111,9 @@ def frontier(
     min_sla, max_sla : float, optional
         The range of interest, seconds; everything by default. Not for a frontier over attainment.
     max_points : int, optional
-        Over SLAs: stop after this many points, counted from the loosest SLA; `Frontier.truncated` tells whether
-        there are more. All by default: many functions with many configurations can have thousands. Over attainment:
-        how many points to find at most, by default 24. In a table: how many rows at most, by default 10.
+        For deterministic arrivals: stop after this many points, counted from the loosest SLA; `Frontier.truncated`
+        tells whether there are more. All by default: many functions with many configurations can have thousands. For
+        others: how many points to find at most, by default 24. In a table: how many rows at most, by default 10.
     budget : Work, optional
         What each search may do, as for `solve`.
     progress : callable, optional
@@ -157,8 +159,10 @@ def frontier(
     first = compiled.solve(arrivals, sla=start, target=target, budget=budget)
     if not first.feasible:
         raise first.infeasible()
-    along = walk.exactly if arrivals.is_deterministic else walk.over_sla
-    points, truncated = along(first, lowest, most)
+    if arrivals.is_deterministic:
+        points, truncated = walk.exactly(first, lowest, most)
+    else:
+        points, truncated = walk.over_sla(first, lowest, most or _POINTS)
     return Frontier(points, problem, arrivals, walk.shortest_latency, max_sla, truncated=truncated)
 
 
@@ -190,7 +194,7 @@ class _Walk:
             search = compiled.search(arrivals, sla / 1e9, budget=self._budget)
             if search.status is not Status.OPTIMAL:
                 asked = exact_seconds(sla / 1e9)
-                raise SolverError(f"no plan was proved optimal for an sla of {asked} within the budget")
+                raise SolverError(f"no plan was proved optimal for an SLA of {asked} within the budget")
             latency = round(search.latency * 1e9)
             dearer = bool(points) and search.cost > level * (1 + COST_TOLERANCE)
             if dearer and (sla < lowest or len(points) == most):
@@ -205,28 +209,24 @@ class _Walk:
             self._done(len(points), (top - sla) / (top + 1 - end))
         return tuple(reversed(points)), False
 
-    def over_sla(self, first: Solution, lowest: int, most: int | None) -> tuple[tuple[FrontierPoint, ...], bool]:
-        """Return points of the joint search by rising SLA, and whether there are more."""
-        top, shortest = nanoseconds_down(first.sla), round(self.shortest_latency * 1e9)
-        end = min(max(shortest, lowest), top)
-        points: list[FrontierPoint] = []
-        found, failures = first, 0
-        while True:
-            if found.feasible:
-                point = FrontierPoint.of(self._tightest(found))
-                kept = [each for each in points if each.cost < point.cost * (1 - COST_TOLERANCE)]
-                if len(kept) == most:
-                    return tuple(reversed(kept)), True
-                points, below, failures = [*kept, point], round(point.sla * 1e9) - 1, 0
-            else:
-                # The search is not exact: where it fails to reach the target, a tighter SLA may lead it to a plan.
-                failures += 1
-                assert found.aimed is not None, "everything can be ready within the shortest latency"
-                below = round(found.aimed.search.latency * 1e9) - 1
-            self._done(len(points), (top - below) / (top + 1 - end))
-            if below < max(lowest, shortest) or failures == _FAILURES:
-                return tuple(reversed(points)), False
-            found = self._solved(below / 1e9, first.target)
+    def over_sla(self, first: Solution, lowest: int, most: int) -> tuple[tuple[FrontierPoint, ...], bool]:
+        """Return points of the joint search by rising SLA, and whether there are more than asked for.
+
+        Both ends are searched first, and then always an SLA where least is known of the cost.
+        """
+        top = nanoseconds_down(first.sla)
+        end = min(max(round(self.shortest_latency * 1e9), lowest), top)
+        answers: dict[int, FrontierPoint | None] = {top: FrontierPoint.of(self._tightest(first))}
+        asked: int | None = end if end < top else None
+        searches = math.ceil(_SEARCHES * most)
+        while asked is not None and (len(answers) < 2 or len(_steps(answers)) < most) and len(answers) <= searches:
+            found = self._solved(asked / 1e9, first.target)
+            answers[asked] = FrontierPoint.of(self._tightest(found)) if found.feasible else None
+            self._done(len(_steps(answers)), len(answers) / (searches + 1))
+            asked = _least_known(answers)
+        points = _steps(answers)
+        self._done(len(points[-most:]), 1.0)
+        return tuple(points[-most:]), len(points) > most
 
     def over_attainment(self, sla: float | None, most: int) -> Frontier:
         """Return points of the joint search by rising attainment."""
@@ -355,6 +355,34 @@ class _Walk:
     def _done(self, points: int, fraction: float) -> None:
         if self._progress is not None:
             self._progress(points, min(1.0, fraction))
+
+
+def _steps(answers: dict[int, FrontierPoint | None]) -> list[FrontierPoint]:
+    """Return the points by rising SLA that cost less than all at tighter SLAs."""
+    points: list[FrontierPoint] = []
+    for point in sorted(filter(None, answers.values()), key=lambda point: (point.sla, point.cost)):
+        if not points or point.cost < points[-1].cost * (1 - COST_TOLERANCE):
+            points.append(point)
+    return points
+
+
+def _least_known(answers: dict[int, FrontierPoint | None]) -> int | None:
+    """Return the SLA to look at next, nanoseconds: where the costs found around it leave most room for others.
+
+    Between an SLA that was asked for and the smallest one at which the next plan holds, the cost may be anything from
+    that of the one to that of the other. Room is that area, in the logarithms of both.
+    """
+    most, asked, best = _SETTLED, None, math.inf
+    for low, high in pairwise(sorted(answers)):
+        here, there = answers[low], answers[high]
+        best = min(best, math.inf if here is None else here.cost)
+        if there is None or there.cost >= best * (1 - COST_TOLERANCE):
+            continue
+        begin = round(there.sla * 1e9)
+        fall = 1.0 if math.isinf(best) else math.log(best / max(there.cost, 1e-300))
+        if begin - low > 1 and (room := fall * math.log(begin / low)) > most:
+            most, asked = room, min(max(round(math.sqrt(low * begin)), low + 1), begin - 1)
+    return asked
 
 
 def _cheapest(solved: dict[float, Solution]) -> list[FrontierPoint]:

@@ -11,6 +11,7 @@ from smiless_core.model.plan import Assignment
 from smiless_core.solver.drawing import timeline
 from smiless_core.solver.formatting import (
     aligned,
+    arrivals_in_words,
     brief_seconds,
     dollars,
     exact_seconds,
@@ -21,8 +22,10 @@ from smiless_core.solver.formatting import (
     reached,
     seconds,
     share,
+    shown_end,
     table,
     time_spans,
+    usual_gap,
     wrapped,
 )
 from smiless_core.solver.tables import Status
@@ -43,6 +46,10 @@ _PREWARMED = (
     " they are let go after each service."
 )
 _STAYS = "Ready: at these times after the arrival that an instance served last. Kept: after the end of each service."
+_FURTHER = (
+    " Further instances serve when those before them are busy, and follow schedules of their own (levels in JSON):"
+    " they need not be there when the first one is."
+)
 
 _MISSES = {
     "too_early": "come too early (before the next instance is ready)",
@@ -51,6 +58,7 @@ _MISSES = {
     "cold_tail": "come in the cold tail (after the last instance is let go)",
 }
 _FEW = 30  # arrivals whose replay says little
+_TELLING = 5  # recorded gaps that a target has to leave to miss, to rest on more than chance
 _EXACT = 5e-4  # of the cost: a replay that differs by less needs no explanation
 
 
@@ -86,7 +94,7 @@ def solution_text(solution: Solution, *, width: int | None = None) -> str:
         blocks.append(timeline(solution, solution.aimed, width=columns))
     blocks.append(_assignments(solution, columns))
     if any(assignment.schedule for assignment in plan) and not solution.arrivals.is_deterministic:
-        blocks.append(wrapped(_STAYS, columns))
+        blocks.append(wrapped(_STAYS + _FURTHER * any(assignment.further for assignment in plan), columns))
     elif any(stay.start < stay.ready for assignment in plan for stay in assignment.schedule):
         blocks.append(wrapped(_PREWARMED, columns))
     if solution.status is Status.OPTIMAL and solution.arrivals.is_deterministic:
@@ -118,6 +126,11 @@ def _facts(solution: Solution) -> Iterator[tuple[str, str]]:
             yield "misses", _misses(attainment)
         yield "ready set", _ready_set(solution)
     yield "critical path", " -> ".join(plan.critical_path)
+    if attainment is not None and (gaps := solution.arrivals.sequence) is not None:
+        left = gaps.size * (1.0 - solution.target) + 1e-9
+        if left < _TELLING:
+            missed = f"{share(solution.target)} of {gaps.size:,} gaps leaves {int(left) or 'none'} to miss"
+            yield "note", f"{missed}: the recorded arrivals say little about so high a target"
 
 
 def _tells(solution: Solution, replay: Replay | None) -> bool:
@@ -138,8 +151,12 @@ def _replayed(solution: Solution, replay: Replay) -> str:
     """Say what the replay costs, and why that is not the planning cost."""
     more = replay.cost / solution.cost - 1.0 if solution.cost else 0.0
     count = len(replay.responses)
-    recorded = solution.arrivals.sequence is not None and not solution.arrivals.law.smooth
-    text = f"{dollars(replay.cost)} per invocation over {count:,} {'recorded' if recorded else 'drawn'} arrivals"
+    gaps = solution.arrivals.sequence
+    recorded = gaps is not None and not solution.arrivals.law.smooth
+    which = f"{count:,} {'recorded' if recorded else 'drawn'} arrivals"
+    if gaps is not None and gaps.size >= count:
+        which = f"the last {which}" if recorded else f"{which}, as the last ones recorded"
+    text = f"{dollars(replay.cost)} per invocation over {which}"
     if abs(more) < _EXACT:
         return text
     text += f", {percent(abs(more))} {'more' if more > 0 else 'less'}: "
@@ -161,12 +178,14 @@ def _misses(attainment: Attainment) -> str:
 
 def _ready_set(solution: Solution) -> str:
     """Say when everything is ready."""
-    if Readiness.PREWARMED not in reckoned_with(solution):
+    plan = solution.closest
+    if plan.cold_latency <= solution.sla:
         return "none needed: cold starts fit into the SLA"
-    spans = solution.closest.ready_set
+    spans = plan.ready_set
     if not spans:
         return "never"
-    return time_spans(spans) + " after the invocation before" * (spans != ((0.0, math.inf),))
+    after = " after the invocation before" * (spans != ((0.0, math.inf),))
+    return time_spans(spans, usual=usual_gap(solution.arrivals)) + after
 
 
 def explanation_text(explanation: Explanation, *, width: int | None = None) -> str:
@@ -193,7 +212,7 @@ def _verdict(solution: Solution) -> str:
     """Return the first sentence: what was asked for, and what is known of the answer."""
     name = solution.problem.application.name
     target = "" if solution.arrivals.is_deterministic else f", a target of {share(solution.target)}"
-    asked = f"an SLA of {exact_seconds(solution.sla)}{target} and arrivals {solution.arrivals}"
+    asked = f"an SLA of {exact_seconds(solution.sla)}{target} and arrivals {arrivals_in_words(solution.arrivals)}"
     if solution.status is Status.OPTIMAL:
         return f"{name}: proved optimal for {asked}."
     if solution.feasible and target:
@@ -230,15 +249,22 @@ def _out_of_reach(solution: Solution, attainment: Attainment) -> str:
 
 def _assignments(solution: Solution, columns: int) -> str:
     plan = solution.closest
-    headers = ["function", "runs on", "latency", "readiness", "slack", "$/million"]
+    scheduled = solution.aimed is not None
+    stays = "first instance" if scheduled and any(assignment.replicas > 1 for assignment in plan) else "readiness"
+    headers = ["function", "runs on", "latency", stays, "slack", "$/million"]
     numbers = ["latency", "slack", "$/million"]
     costs = aligned([1e6 * assignment.cost for assignment in plan])
-    scheduled = solution.aimed is not None
-    readiness = list(map(_stays, plan, reckoned_with(solution)) if scheduled else map(_readiness, plan))
+    if scheduled:
+        usual = usual_gap(solution.arrivals) + plan.latency
+        readiness = [
+            _stays(each, reckoned, usual) for each, reckoned in zip(plan, reckoned_with(solution), strict=True)
+        ]
+    else:
+        readiness = list(map(_readiness, plan))
     rows = [
         (
             assignment.function,
-            runs_on(assignment),
+            "up to " * (scheduled and assignment.replicas > 1) + runs_on(assignment),
             seconds(assignment.latency),
             words,
             seconds(assignment.slack),
@@ -254,9 +280,9 @@ def _assignments(solution: Solution, columns: int) -> str:
     )
     if scheduled and columns - others + longest + 2 < min(longest, _ROOMY):
         # Words about schedules can be long: they get a table of their own.
-        left = [header for header in headers if header != "readiness"]
+        left = [header for header in headers if header != stays]
         numeric = table(left, [row[:3] + row[4:] for row in rows], width=columns, right=numbers, whole=names + numbers)
-        words = table(["function", "readiness"], [(row[0], row[3]) for row in rows], width=columns, whole=names)
+        words = table(["function", stays], [(row[0], row[3]) for row in rows], width=columns, whole=names)
         return f"{numeric}\n\n{words}"
     return table(headers, rows, width=columns, right=numbers, whole=names + numbers)
 
@@ -291,10 +317,11 @@ def _readiness(assignment: Assignment) -> str:
     return f"stays {seconds(idle)}, starts {seconds(coming.start)}, ready {seconds(coming.ready)}"
 
 
-def _stays(assignment: Assignment, reckoned: Readiness) -> str:
+def _stays(assignment: Assignment, reckoned: Readiness, usual: float) -> str:
     """Say in words when the first instance exists, where arrivals are not deterministic.
 
-    What the plan reckons with may be a cold start although the instance stays for a while.
+    What the plan reckons with may be a cold start although the instance stays for a while. After `usual` seconds there
+    is hardly any work for it.
     """
     stays = [stay for stay in assignment.schedule if stay.until > stay.start]
     spans = [(stay.ready, stay.until) for stay in stays]
@@ -303,11 +330,15 @@ def _stays(assignment: Assignment, reckoned: Readiness) -> str:
         return f"{in_words(reckoned)}, ready {seconds(assignment.cold_start)} later"
     begin, end = spans[0]
     if stays[0].start < begin:
-        words = f"ready {time_spans(spans)}"
+        words = f"ready {time_spans(spans, usual=usual)}"
     elif end == math.inf:
         words = "kept warm"
     else:
-        words = f"kept {brief_seconds(end - begin)}" + (f", ready {time_spans(spans[1:])}" if spans[1:] else "")
+        near = shown_end(end, usual)
+        words = f"kept {brief_seconds(near - begin)}" + f" and longer, up to {brief_seconds(end - begin)}" * (
+            near < end
+        )
+        words += f", ready {time_spans(spans[1:], usual=usual)}" if spans[1:] else ""
     return words if reckoned is Readiness.PREWARMED else f"{in_words(reckoned)}; {words}"
 
 

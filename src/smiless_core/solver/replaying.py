@@ -16,6 +16,7 @@ from smiless_core.windows import Path, Played, Replay, replay
 
 __all__ = ["attainment_in", "replay_of"]
 
+_FAR = 2.3e9  # seconds, 73 years: no path is longer, and replays take no later time
 _ROUNDING = 1e-8  # seconds: each function on the way may round to the next nanosecond
 
 
@@ -44,7 +45,8 @@ def replay_of(plan: Plan, problem: Problem, path: Path) -> Replay:
     for assignment, start in zip(plan, on_time, strict=True):
         together = -(-problem.concurrency // assignment.configuration.batch)
         prewarmed = assignment.readiness is Readiness.PREWARMED
-        schedules = (assignment.schedule, *assignment.further) if prewarmed else ()
+        levels = (assignment.schedule, *assignment.further) if prewarmed else ()
+        schedules = tuple(map(_within_reach, levels))
         functions.append(
             Played(
                 price=assignment.price_per_second * together / problem.concurrency,
@@ -64,7 +66,8 @@ def replay_of(plan: Plan, problem: Problem, path: Path) -> Replay:
             )
             for stays, gap in zip(schedules, gaps, strict=False)
         ]
-        warm.append(met.index(False) if False in met else len(met))
+        kept_up = min(problem.limits.min_replicas // together, len(schedules))
+        warm.append(max(met.index(False) if False in met else len(met), kept_up))
     return replay(
         path.times,
         functions,
@@ -72,6 +75,13 @@ def replay_of(plan: Plan, problem: Problem, path: Path) -> Replay:
         sla=plan.application.sla,
         announced=announced,
         warm=warm,
+    )
+
+
+def _within_reach(stays: Sequence[Stay]) -> tuple[Stay, ...]:
+    """Return the stays without what is later than any path lasts."""
+    return tuple(
+        stay if stay.until <= _FAR else Stay(stay.start, stay.ready, math.inf) for stay in stays if stay.ready <= _FAR
     )
 
 

@@ -13,7 +13,7 @@ from smiless_core.errors import InfeasibleError
 from smiless_core.model.plan import Assignment, Plan, Stay
 from smiless_core.model.problem import Problem
 from smiless_core.solver.attainment import Attainment
-from smiless_core.solver.formatting import exact_seconds, share
+from smiless_core.solver.formatting import arrivals_in_words, exact_seconds, share
 from smiless_core.solver.replaying import replay_of
 from smiless_core.solver.tables import Search, Status, Work
 from smiless_core.windows import ALWAYS, Replay, Wanted
@@ -222,7 +222,8 @@ class Solution:
     def replay(self) -> Replay | None:
         """What a path of arrivals makes of the plan, event by event: the recorded one, or one that is drawn.
 
-        None where arrivals are deterministic, and without a plan; where the distribution is that of a gap that has
+        Of a recorded path the last 32,768 gaps (`Path.of`). None where arrivals are deterministic, and without a plan;
+        where the distribution is that of a gap that has
         begun (`Arrivals.after`), which says nothing about the next; and where gaps last for decades.
         """
         if self.aimed is None or not self.feasible:
@@ -280,7 +281,8 @@ class Solution:
         -------
         dict
             Without a plan, cost, replay_cost, bound and gap are None, and the rest tells of `closest`. There are no
-            NaN and no infinities: a stay that never ends is until None.
+            NaN and no infinities: a stay that never ends is until None. Where the arrivals come from is for the caller
+            to fill in.
         """
         application = self.problem.application
         plan = None if math.isinf(self.shortest_latency) else self.closest
@@ -288,6 +290,15 @@ class Solution:
         return {
             "schema": SCHEMA,
             "application": application.name,
+            "prices": {"cpu": self.problem.prices.cpu, "gpu": self.problem.prices.gpu},
+            "arrivals": {
+                "kind": self.arrivals.kind,
+                "mean": self.arrivals.mean,
+                "gaps": None if self.arrivals.sequence is None else self.arrivals.sequence.size,
+                "source": None,
+                "history": None,
+            },
+            "method": {"search": self.method, "joint": not self.arrivals.is_deterministic},
             "status": str(self.status),
             "sla": self.sla,
             "attainment_target": self.target,
@@ -314,18 +325,18 @@ class Solution:
         if math.isinf(self.shortest_latency):
             message = (
                 f"{name}: max_replicas = {self.problem.limits.max_replicas} leaves no mode for {limited_by}"
-                f" with arrivals {self.arrivals}"
+                f" with arrivals {arrivals_in_words(self.arrivals)}"
             )
         elif self.aimed is not None:
             most, reached = self.problem.limits.max_replicas, share(self.aimed.attainment.fraction)
             why = "" if most is None else f" with max_replicas = {most}"
             message = (
-                f"{name}: no plan reaches a target of {share(self.target)} within an sla of {exact_seconds(self.sla)}:"
+                f"{name}: no plan reaches a target of {share(self.target)} within an SLA of {exact_seconds(self.sla)}:"
                 f" the highest attainment found{why} is {reached}, limited by {limited_by}"
             )
         else:
             message = (
-                f"{name}: no plan meets an sla of {exact_seconds(self.sla)}: the shortest latency that can be"
+                f"{name}: no plan meets an SLA of {exact_seconds(self.sla)}: the shortest latency that can be"
                 f" reached is {exact_seconds(self.shortest_latency)}, limited by {limited_by}"
             )
         return InfeasibleError(message, self.shortest_latency, self.limited_by)

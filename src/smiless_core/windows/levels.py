@@ -177,7 +177,8 @@ class Path:
     def of(cls, arrivals: Arrivals, count: int, *, seed: int = 0) -> Path:
         """Return a path of these arrivals, of about so many if they are not recorded.
 
-        It is shorter where the gaps are so long that it would last for more than 73 years.
+        Of a long record it is the end: the last gaps, four times as many as `count`. It is shorter where the gaps are
+        so long that it would last for more than 73 years.
 
         Raises
         ------
