@@ -424,7 +424,12 @@ def test_control_c_ends_it():
     times = np.arange(20_000_000, dtype=np.int64)
     plan = arguments([twin.FunctionPlan(1, 1, 1, "on_request")] * 9)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        native.run(times, **plan)
-    timer.join()
+    # What runs in the background of a shell ignores the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            native.run(times, **plan)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)

@@ -68,8 +68,8 @@ class Aimed(NamedTuple):
     replayed : Replay or None
         What a path of arrivals makes of the plan, where they overlap.
     planned : bool
-        Whether a replayed plan is to reach the target as planned, too: bounds are about such plans. Where several
-        instances serve a function, that is to say that no function is late more often than allowed.
+        Whether a plan that reaches the target in a replay does as planned, too: bounds are about such plans. Where
+        several instances serve a function, that is to say that no function is late more often than allowed.
     lost : float
         The fraction of arrivals that the platform has no instance for. The replay starts further ones for them.
     """
@@ -242,6 +242,11 @@ class JointSearch:
         written = self._compiled.plan(choice.tolist(), self._arrivals, sla=self._sla, aimed=plan)
         happened = replay_of(written, self._compiled.problem, self._pricing.other_path)
         rows = self._compiled.rows(choice)
+        lost = float(self._pricing.lost[rows].max())
+        attainment = attainment_in(happened, self._sla, lost=lost)
+        replayed = plan._replace(attainment=attainment, replayed=happened, lost=lost)
+        if not self._reaches(replayed):
+            return replayed
         if self._pricing.single[rows].all():
             planned = self._reaches(plan)
         else:
@@ -249,9 +254,7 @@ class JointSearch:
                 self._pricing.planned_late(row, plan.wanted, tolerated=int(self._absorbed[row])) <= self._allowed
                 for row in rows.tolist()
             )
-        lost = float(self._pricing.lost[rows].max())
-        attainment = attainment_in(happened, self._sla, lost=lost)
-        return plan._replace(attainment=attainment, replayed=happened, planned=planned, lost=lost)
+        return replayed._replace(planned=planned)
 
     def _alternate(self, choice: NDArray[np.int64] | None, *, near: float | None = None) -> None:
         """Alternate between the ready set for given modes and the modes for a given ready set.
