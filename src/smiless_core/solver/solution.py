@@ -223,8 +223,8 @@ class Solution:
         """What a path of arrivals makes of the plan, event by event: the recorded one, or one that is drawn.
 
         Of a recorded path the last 32,768 gaps (`Path.of`). None where arrivals are deterministic, and without a plan;
-        where the distribution is that of a gap that has
-        begun (`Arrivals.after`), which says nothing about the next; and where gaps last for decades.
+        where the distribution is that of a gap that has begun (`Arrivals.after`), which says nothing about the next;
+        and where gaps last for decades.
         """
         if self.aimed is None or not self.feasible:
             return None
