@@ -249,7 +249,7 @@ def _spread(gaps: Nanoseconds, busy: int, span: int) -> Cells:
     """Spread gaps evenly over cells and these around them, by Silverman's rule for their logarithms."""
     first = max(busy, span // 10**6, 1)
     steps = math.ceil(math.log(max(span / first, 1.0)) / math.log1p(_STEP)) + 1
-    edges = np.unique(np.rint(first * (1 + _STEP) ** np.arange(1, steps + 1)).astype(np.int64))
+    edges = _distinct(np.rint(first * (1 + _STEP) ** np.arange(1, steps + 1)).astype(np.int64))
     count = np.bincount(np.searchsorted(edges, gaps, "left"), minlength=len(edges)).astype(np.float64)[: len(edges)]
     deviation = float(np.log(np.maximum(gaps, 1)).std()) if len(gaps) > _FEW else 1.0
     width = 1.06 * deviation * len(gaps) ** -0.2 * math.sqrt(6.0)  # of a triangle with that deviation
@@ -286,7 +286,7 @@ def _mixed(a: Cells, share: float, b: Cells) -> Cells:
 
 def cut(cells: Cells, extra: NDArray[np.int64]) -> Cells:
     """Return the same distribution with more edges."""
-    times = np.union1d(cells.times, extra)
+    times = _distinct(np.sort(np.concatenate((cells.times, extra))))
     within = np.minimum(np.searchsorted(cells.times, times, "left"), len(cells.times) - 1)
     mass = np.where(cells.times[within] == times, cells.mass[within], 0.0)
     width = np.diff(cells.times, prepend=0)[within]
@@ -295,3 +295,10 @@ def cut(cells: Cells, extra: NDArray[np.int64]) -> Cells:
     # Beyond the last edge that was added the tail is as far away as its mean says, but not nearer than that edge.
     excess = max(cells.tail_excess - (int(times[-1]) - int(cells.times[-1])) / 1e9, 0.0)
     return Cells(times, mass, spread, cells.tail_mass, excess, cells.error)
+
+
+def _distinct(ascending: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each value once: `np.unique` hashes first, which takes twenty times as long for a few hundred values."""
+    first = np.ones(len(ascending), dtype=np.bool_)
+    np.greater(ascending[1:], ascending[:-1], out=first[1:])
+    return ascending.compress(first)
