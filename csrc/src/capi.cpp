@@ -11,6 +11,7 @@
 #include "smiless/levels.hpp"
 #include "smiless/replay.hpp"
 #include "smiless/search.hpp"
+#include "smiless/simulation.hpp"
 #include "smiless/smiless.h"
 #include "smiless/windows.hpp"
 
@@ -26,6 +27,12 @@ struct smiless_windows {
   smiless::SwitchingPolicy policy;
   std::vector<smiless::ResidentStay> stays;
   bool solved = false;
+  std::string message;
+};
+
+struct smiless_simulation {
+  std::optional<smiless::Simulation> simulation;
+  std::vector<uint8_t> announced;  // per function
   std::string message;
 };
 
@@ -93,6 +100,65 @@ std::vector<smiless::ResidentStay> checked_schedule(const smiless_stay *stays, i
     schedule.push_back({stay.start, stay.ready, stay.until});
   }
   return schedule;
+}
+
+smiless::Simulation &begun(smiless_simulation *simulation) {
+  if (!simulation->simulation) throw std::invalid_argument("the simulation was not created");
+  return *simulation->simulation;
+}
+
+void check_deviation(double value, const char *name) {
+  if (!(value >= 0) || value > static_cast<double>(longest_replayed))
+    throw std::invalid_argument(std::string(name) + " must be finite and >= 0");
+}
+
+smiless::Configuration checked_configuration(const smiless_decision &decision) {
+  if (decision.batch < 1) throw std::invalid_argument("batch must be >= 1");
+  if (!(decision.price >= 0) || !std::isfinite(decision.price))
+    throw std::invalid_argument("price must be finite and >= 0");
+  for (int32_t b = 0; b < decision.batch; ++b)
+    if (decision.latency[b] < 1 || decision.latency[b] > longest_replayed)
+      throw std::invalid_argument("latency[" + std::to_string(b) + "] must be 1 ns to 73 years");
+  if (decision.cold_start < 0 || decision.cold_start > longest_replayed)
+    throw std::invalid_argument("cold_start must be 0 to 73 years");
+  check_deviation(decision.cold_mean, "cold_mean");
+  check_deviation(decision.cold_deviation, "cold_deviation");
+  check_deviation(decision.latency_spread, "latency_spread");
+  if (decision.cold_deviation > 0 && decision.cold_mean == 0)
+    throw std::invalid_argument("cold_deviation needs a cold_mean");
+  return {decision.configuration, decision.price,     {decision.latency, decision.latency + decision.batch},
+          decision.cold_start,    decision.cold_mean, decision.cold_deviation,
+          decision.latency_spread};
+}
+
+smiless::Decision checked_decision(const smiless_decision &decision, bool announced) {
+  smiless::Decision checked;
+  checked.configuration = checked_configuration(decision);
+  if (decision.readiness < SMILESS_PREWARMED || decision.readiness > SMILESS_ON_REQUEST)
+    throw std::invalid_argument("there is no such readiness");
+  checked.readiness = static_cast<smiless::Readiness>(decision.readiness);
+  if (checked.readiness == smiless::Readiness::on_arrival && !announced)
+    throw std::invalid_argument("on_arrival needs announced arrivals");
+  if (decision.levels < 0 || decision.starts < 0) throw std::invalid_argument("levels and starts must be >= 0");
+  if (decision.levels > 0 && checked.readiness != smiless::Readiness::prewarmed)
+    throw std::invalid_argument("only a prewarmed function has schedules");
+  for (int32_t k = 0; k < decision.levels; ++k)
+    checked.levels.push_back(checked_schedule(decision.stays, decision.stay_offsets[k], decision.stay_offsets[k + 1]));
+  checked.repeats = decision.repeats != 0;
+  if (decision.granted >= 0) checked.granted = decision.granted;
+  if (decision.replicas < 0 || decision.most_replicas < 0 || decision.most_replicas > INT32_MAX ||
+      decision.replicas > (decision.most_replicas ? decision.most_replicas : INT32_MAX))
+    throw std::invalid_argument("replicas must be 0 to most_replicas");
+  checked.replicas = decision.replicas;
+  if (decision.most_replicas > 0) checked.most = decision.most_replicas;
+  for (int32_t i = 0; i < decision.starts; ++i) {
+    const smiless_timed_start &timed = decision.timed_starts[i];
+    if (timed.start < -longest_replayed || timed.start > longest_replayed || timed.until < timed.start ||
+        timed.count < 0 || timed.count > INT32_MAX)
+      throw std::invalid_argument("timed_starts[" + std::to_string(i) + "] must start and end in this order");
+    checked.starts.push_back({timed.start, timed.until, timed.count});
+  }
+  return checked;
 }
 
 int64_t narrowed(__int128 nanoseconds) {
@@ -331,5 +397,136 @@ smiless_status smiless_replay_run(smiless_replay *replay, int64_t arrivals, cons
                   one.met_busy,
                   one.replicas};
     }
+  });
+}
+
+smiless_status smiless_simulation_new(int32_t applications, const int32_t *functions, int32_t edges,
+                                      const int32_t *from, const int32_t *to, const int64_t *arrivals,
+                                      const int64_t *at, const uint8_t *announced, uint64_t seed, const int64_t *start,
+                                      int32_t notes, int64_t *response, smiless_simulation **out) {
+  *out = new (std::nothrow) smiless_simulation;
+  if (!*out) return SMILESS_NO_MEMORY;
+  return guarded(*out, [&] {
+    if (applications < 1) throw std::invalid_argument("there must be at least one application");
+    if (notes < 0 || notes > (SMILESS_NOTE_REQUESTS | SMILESS_NOTE_INSTANCES))
+      throw std::invalid_argument("there are no such notes");
+    std::vector<smiless::Application> served;
+    std::vector<uint8_t> &learns = (*out)->announced;
+    std::vector<int32_t> home;
+    int64_t first = longest_replayed;
+    if (functions[0] != 0 || arrivals[0] != 0) throw std::invalid_argument("functions and arrivals must begin with 0");
+    for (int32_t a = 0; a < applications; ++a) {
+      const std::string name = "application " + std::to_string(a);
+      if (functions[a + 1] <= functions[a]) throw std::invalid_argument(name + " needs at least one function");
+      if (arrivals[a + 1] < arrivals[a]) throw std::invalid_argument("arrivals must be in ascending order");
+      for (int64_t i = arrivals[a]; i < arrivals[a + 1]; ++i)
+        if (at[i] < -longest_replayed || at[i] > longest_replayed || (i > arrivals[a] && at[i] < at[i - 1]))
+          throw std::invalid_argument("at[" + std::to_string(i) + "] must be in ascending order, within 73 years of 0");
+      if (arrivals[a + 1] > arrivals[a]) first = std::min(first, at[arrivals[a]]);
+      const bool knows = announced && announced[a];
+      home.resize(functions[a + 1], a);
+      learns.resize(functions[a + 1], knows);
+      served.push_back({functions[a],
+                        functions[a + 1],
+                        {at + arrivals[a], static_cast<size_t>(arrivals[a + 1] - arrivals[a])},
+                        knows,
+                        response + arrivals[a]});
+    }
+    const bool none = arrivals[applications] == 0;
+    if (start && (*start < -longest_replayed || *start > longest_replayed || (!none && *start > first)))
+      throw std::invalid_argument("start must be within 73 years of 0, and not after the first arrival");
+    const int32_t count = functions[applications];
+    check_edges(count, edges, from, to);
+    for (int32_t e = 0; e < edges; ++e)
+      if (home[from[e]] != home[to[e]])
+        throw std::invalid_argument("edge " + std::to_string(e) + " leaves its application");
+    smiless::Precedence precedence;
+    if (!precedence.build(count, edges, from, to)) throw std::invalid_argument("the edges form a cycle");
+    (*out)->simulation.emplace(precedence, std::move(served), seed,
+                               start  ? *start
+                               : none ? 0
+                                      : first,
+                               (notes & SMILESS_NOTE_REQUESTS) != 0, (notes & SMILESS_NOTE_INSTANCES) != 0);
+  });
+}
+
+void smiless_simulation_free(smiless_simulation *simulation) { delete simulation; }
+
+const char *smiless_simulation_message(const smiless_simulation *simulation) { return simulation->message.c_str(); }
+
+smiless_status smiless_simulation_decide(smiless_simulation *simulation, int32_t function,
+                                         const smiless_decision *decision) {
+  return guarded(simulation, [&] {
+    smiless::Simulation &running = begun(simulation);
+    if (function < 0 || static_cast<size_t>(function) >= running.functions())
+      throw std::invalid_argument("there is no function " + std::to_string(function));
+    running.decide(function, checked_decision(*decision, simulation->announced[function]));
+  });
+}
+
+smiless_status smiless_simulation_advance(smiless_simulation *simulation, int64_t until, smiless_stop stop,
+                                          void *context, int32_t *complete) {
+  return guarded(simulation, [&] {
+    if (until > longest_gap) throw std::invalid_argument("until must be within 146 years of 0");
+    smiless::Control control(nullptr, 0, stop, context);
+    *complete = begun(simulation).advance(until, control);
+  });
+}
+
+smiless_status smiless_simulation_finish(smiless_simulation *simulation, const int64_t *horizon, smiless_stop stop,
+                                         void *context, int64_t *end, int32_t *complete) {
+  return guarded(simulation, [&] {
+    if (horizon && *horizon >= longest_gap) throw std::invalid_argument("the horizon must be within 146 years of 0");
+    smiless::Control control(nullptr, 0, stop, context);
+    *complete = begun(simulation).finish(horizon ? std::optional(*horizon) : std::nullopt, control);
+    *end = begun(simulation).now();
+  });
+}
+
+smiless_status smiless_simulation_observe(smiless_simulation *simulation, smiless_observation *functions,
+                                          int64_t *arrived) {
+  return guarded(simulation, [&] {
+    smiless::Simulation &running = begun(simulation);
+    for (size_t f = 0; f < running.functions(); ++f) {
+      const smiless::Observed seen = running.observe(static_cast<int32_t>(f));
+      functions[f] = {seen.initializing, seen.idle,     seen.busy,        seen.queued,
+                      seen.under_way,    seen.requests, seen.cold_starts, narrowed(seen.concurrency)};
+    }
+    for (size_t a = 0; a < running.applications(); ++a) arrived[a] = running.arrived(a);
+  });
+}
+
+smiless_status smiless_simulation_bill(smiless_simulation *simulation, int32_t function, int32_t room,
+                                       smiless_bill *bill, int32_t *count) {
+  return guarded(simulation, [&] {
+    smiless::Simulation &running = begun(simulation);
+    if (function < 0 || static_cast<size_t>(function) >= running.functions())
+      throw std::invalid_argument("there is no function " + std::to_string(function));
+    std::vector<std::pair<const smiless::Configuration *, smiless::Bill>> rows;
+    running.bill(function, rows);
+    *count = static_cast<int32_t>(rows.size());
+    for (int32_t c = 0; c < std::min(room, *count); ++c) {
+      const auto &[configuration, spent] = rows[c];
+      bill[c] = {configuration->number, configuration->price, narrowed(spent.initializing), narrowed(spent.busy),
+                 narrowed(spent.idle)};
+    }
+  });
+}
+
+smiless_status smiless_simulation_noted(const smiless_simulation *simulation, int64_t *requests, int64_t *instances) {
+  if (!simulation->simulation) return SMILESS_INVALID;
+  *requests = simulation->simulation->noted_requests();
+  *instances = simulation->simulation->noted_instances();
+  return SMILESS_OK;
+}
+
+smiless_status smiless_simulation_drain(smiless_simulation *simulation, smiless_served *requests,
+                                        smiless_ended *instances) {
+  return guarded(simulation, [&] {
+    for (const smiless::ServedRequest &one : begun(simulation).drain_requests())
+      *requests++ = {one.function, one.invocation, one.comes, one.begins,
+                     one.finishes, one.serial,     one.batch, one.cold};
+    for (const smiless::EndedInstance &one : begun(simulation).drain_instances())
+      *instances++ = {one.function, one.serial, one.configuration, one.level, one.starts, one.ready, one.ends};
   });
 }

@@ -296,6 +296,112 @@ static void check_replay(void) {
   smiless_replay_free(replay);
 }
 
+/* A -> B: one instance each at most, batches of two on B, and a new configuration of A halfway. */
+static void check_simulation(void) {
+  enum { ARRIVALS = 200000 };
+  const int64_t arrivals[] = {0, 3}, at[] = {0, 1, 500}, unordered[] = {1, 0, 2}, all[] = {0, ARRIVALS}, late = 1;
+  const int64_t slow[] = {10}, fast[] = {5}, together[] = {20, 30}, offsets[] = {0, 1}, horizon = 1000;
+  const int32_t functions[] = {0, 2}, two[] = {0, 1, 2}, from[] = {0}, to[] = {1};
+  const smiless_stay kept = {10, 10, INT64_MAX}, backward = {10, 10, 5};
+  const smiless_timed_start never = {5, 4, 1};
+  const smiless_decision a = {.batch = 1,
+                              .price = 1,
+                              .latency = slow,
+                              .cold_start = 100,
+                              .granted = -1,
+                              .most_replicas = 1,
+                              .readiness = SMILESS_PREWARMED,
+                              .levels = 1,
+                              .stay_offsets = offsets,
+                              .stays = &kept};
+  smiless_decision b = {.configuration = 7,
+                        .batch = 2,
+                        .price = 2,
+                        .latency = together,
+                        .granted = -1,
+                        .most_replicas = 1,
+                        .readiness = SMILESS_ON_REQUEST};
+  static int64_t many[ARRIVALS], response[ARRIVALS];
+  int64_t arrived = 0, end = 0, requests = 0, instances = 0;
+  int32_t complete = 0, count = 0, calls = 0;
+  smiless_simulation *simulation = NULL;
+  smiless_observation seen[2];
+  smiless_bill bill[2];
+  smiless_served served[6];
+  smiless_ended ended[8];
+  smiless_simulation_free(NULL);
+  CHECK(smiless_simulation_new(1, functions, 1, from, to, arrivals, unordered, NULL, 0, NULL, 0, response,
+                               &simulation) == SMILESS_INVALID);
+  CHECK(strlen(smiless_simulation_message(simulation)) > 0);
+  CHECK(smiless_simulation_advance(simulation, 1, NULL, NULL, &complete) == SMILESS_INVALID);
+  CHECK(smiless_simulation_noted(simulation, &requests, &instances) == SMILESS_INVALID);
+  smiless_simulation_free(simulation);
+  CHECK(smiless_simulation_new(1, functions, 1, from, to, arrivals, at, NULL, 0, &late, 0, response, &simulation) ==
+        SMILESS_INVALID);
+  smiless_simulation_free(simulation);
+  CHECK(smiless_simulation_new(1, functions, 1, from, from, arrivals, at, NULL, 0, NULL, 4, response, &simulation) ==
+        SMILESS_INVALID);
+  smiless_simulation_free(simulation);
+  const int64_t halves[] = {0, 3, 3};
+  CHECK(smiless_simulation_new(2, two, 1, from, to, halves, at, NULL, 0, NULL, 0, response, &simulation) ==
+        SMILESS_INVALID);
+  smiless_simulation_free(simulation);
+
+  CHECK(smiless_simulation_new(1, functions, 1, from, to, arrivals, at, NULL, 0, NULL,
+                               SMILESS_NOTE_REQUESTS | SMILESS_NOTE_INSTANCES, response, &simulation) == SMILESS_OK);
+  CHECK(smiless_simulation_decide(simulation, 0, &a) == SMILESS_OK);
+  CHECK(smiless_simulation_advance(simulation, 1, NULL, NULL, &complete) == SMILESS_INVALID); /* B is undecided */
+  CHECK(smiless_simulation_decide(simulation, 2, &b) == SMILESS_INVALID);
+  b.levels = 1, b.stay_offsets = offsets, b.stays = &kept;
+  CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_INVALID);
+  b.readiness = SMILESS_PREWARMED, b.stays = &backward;
+  CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_INVALID);
+  b.readiness = SMILESS_ON_REQUEST, b.levels = 0, b.starts = 1, b.timed_starts = &never;
+  CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_INVALID);
+  b.starts = 0, b.replicas = 2;
+  CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_INVALID);
+  b.replicas = 0;
+  CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_OK);
+  b.price = 3;
+  CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_INVALID);
+  CHECK(smiless_simulation_advance(simulation, 200, NULL, NULL, &complete) == SMILESS_OK && complete);
+  CHECK(smiless_simulation_advance(simulation, 199, NULL, NULL, &complete) == SMILESS_INVALID);
+  CHECK(response[0] == 130 && response[1] == 149 && response[2] == -1);
+  CHECK(smiless_simulation_observe(simulation, seen, &arrived) == SMILESS_OK);
+  CHECK(arrived == 2 && seen[0].idle == 1 && seen[1].idle == 0 && seen[1].requests == 2);
+  CHECK(seen[0].concurrency == 110 + 119 && seen[1].concurrency == 20 + 30);
+  smiless_decision faster = a;
+  faster.configuration = 1, faster.latency = fast, faster.granted = 9; /* so the older one is let go */
+  CHECK(smiless_simulation_decide(simulation, 0, &faster) == SMILESS_OK);
+  CHECK(smiless_simulation_finish(simulation, &horizon, NULL, NULL, &end, &complete) == SMILESS_OK && complete);
+  CHECK(end == horizon && response[2] == 125);
+  CHECK(smiless_simulation_bill(simulation, 0, 2, bill, &count) == SMILESS_OK && count == 2);
+  CHECK(bill[0].configuration == 0 && bill[0].initializing == 100 && bill[0].busy == 20 && bill[0].idle == 80);
+  CHECK(bill[1].configuration == 1 && bill[1].initializing == 100 && bill[1].busy == 5 && bill[1].idle == 395);
+  CHECK(smiless_simulation_bill(simulation, 1, 0, NULL, &count) == SMILESS_OK && count == 1);
+  CHECK(smiless_simulation_noted(simulation, &requests, &instances) == SMILESS_OK && requests == 6 && instances == 4);
+  CHECK(smiless_simulation_drain(simulation, served, ended) == SMILESS_OK);
+  CHECK(served[0].function == 0 && served[0].comes == 0 && served[0].begins == 100 && served[0].finishes == 110);
+  CHECK(served[0].cold && !served[1].cold && ended[0].ends == 150 && ended[0].function == 1);
+  CHECK(smiless_simulation_noted(simulation, &requests, &instances) == SMILESS_OK && requests == 0 && instances == 0);
+  CHECK(smiless_simulation_advance(simulation, 2000, NULL, NULL, &complete) == SMILESS_INVALID);
+  smiless_simulation_free(simulation);
+
+  for (int32_t i = 0; i < ARRIVALS; ++i) many[i] = 7 * i;
+  CHECK(smiless_simulation_new(1, functions, 1, from, to, all, many, NULL, 0, NULL, 0, response, &simulation) ==
+        SMILESS_OK);
+  b.price = 2;
+  CHECK(smiless_simulation_decide(simulation, 0, &a) == SMILESS_OK);
+  CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_OK);
+  CHECK(smiless_simulation_finish(simulation, NULL, stop_at_once, &calls, &end, &complete) == SMILESS_OK);
+  CHECK(!complete && calls == 1);
+  CHECK(smiless_simulation_decide(simulation, 0, &a) == SMILESS_INVALID);
+  CHECK(smiless_simulation_finish(simulation, NULL, NULL, NULL, &end, &complete) == SMILESS_OK && complete);
+  CHECK(smiless_simulation_observe(simulation, seen, &arrived) == SMILESS_OK && arrived == ARRIVALS);
+  CHECK(seen[0].requests == ARRIVALS && seen[1].requests == ARRIVALS && seen[1].under_way == 0);
+  smiless_simulation_free(simulation);
+}
+
 int main(void) {
   CHECK(smiless_abi_version() == SMILESS_ABI_VERSION);
   smiless_search_free(NULL);
@@ -305,6 +411,7 @@ int main(void) {
   check_interruption();
   check_windows();
   check_replay();
+  check_simulation();
   puts("the C API holds");
   return 0;
 }

@@ -191,6 +191,118 @@ SMILESS_API smiless_status smiless_replay_run(smiless_replay *replay, int64_t ar
                                               smiless_stop stop, void *context, int64_t *response, uint8_t *cause,
                                               smiless_tally *tally, int64_t *end, int32_t *complete);
 
+/* Applications served between decisions: the caller advances to a time, looks at the past, changes what functions do,
+ * and advances again. Times are nanoseconds within 73 years of 0. Handles and messages are as for smiless_search.
+ *
+ * A request takes the idle instance of the lowest level among those of the current configuration, else among those of
+ * an older one whose latency is within what is granted; else, of the instances that initialize with room in their batch
+ * and a new one, that which is planned to be ready first; else it waits in the queue. What gets ready or finishes takes
+ * from the queue. At one instant things happen to a function in this order: finish, ready, queued requests after a
+ * decision, requests, scheduled starts, the floor, timed starts, announced starts, let go; ties by level, and by
+ * invocation. */
+typedef struct smiless_simulation smiless_simulation;
+
+/* At `start`, or at the decision if that is later, instances start until `count` of the current configuration are
+ * there; one that has not served by `until` is let go. */
+typedef struct smiless_timed_start {
+  int64_t start, until, count;
+} smiless_timed_start;
+
+/* What a function does from now on. `configuration` is the caller's number: it means the same batch, price, latencies,
+ * cold start and deviations in every decision of the function. */
+typedef struct smiless_decision {
+  int32_t configuration;
+  int32_t batch;          /* requests that may share an instance, >= 1 */
+  double price;           /* dollars per second */
+  const int64_t *latency; /* of 1 .. batch requests, >= 1 */
+  int64_t cold_start;     /* as planned */
+  /* Actual initializations are normal with this mean and deviation (nanoseconds), as planned if the mean is 0; services
+   * are lognormal about their latency with this coefficient of variation. */
+  double cold_mean, cold_deviation, latency_spread;
+  int64_t granted;       /* latency within which an instance of an older configuration serves; < 0: latency[0] */
+  int64_t replicas;      /* so many instances of this configuration are not let go */
+  int64_t most_replicas; /* no more are started than this in all; 0: no limit */
+  int32_t readiness;     /* smiless_readiness; on_arrival needs announced arrivals */
+  int32_t repeats;       /* whether the last schedule holds for all further levels */
+  int32_t levels;        /* schedules, as in a replay; only if prewarmed */
+  int32_t starts;
+  const int64_t *stay_offsets; /* levels + 1; NULL if there are none */
+  const smiless_stay *stays;
+  const smiless_timed_start *timed_starts;
+} smiless_decision;
+
+/* What a function is doing, and what it did so far. */
+typedef struct smiless_observation {
+  int64_t initializing, idle, busy; /* instances */
+  int64_t queued, under_way;        /* requests in the queue; all that have come and not finished */
+  int64_t requests, cold_starts;    /* so far */
+  int64_t concurrency;              /* requests under way times nanoseconds, since the last observation */
+} smiless_observation;
+
+/* What the instances of a function were billed under one configuration: nanoseconds. */
+typedef struct smiless_bill {
+  int64_t configuration;
+  double price;
+  int64_t initializing, busy, idle;
+} smiless_bill;
+
+/* A request that has been served; `serial` is its instance, numbered per function by starts, `batch` how many shared
+ * it, and `cold` whether it initialized for them. */
+typedef struct smiless_served {
+  int64_t function, invocation, comes, begins, finishes, serial, batch, cold;
+} smiless_served;
+
+/* An instance that has ended; `ready` is when it was ready, or would have been. */
+typedef struct smiless_ended {
+  int64_t function, serial, configuration, level, starts, ready, ends;
+} smiless_ended;
+
+typedef enum smiless_notes { SMILESS_NOTE_REQUESTS = 1, SMILESS_NOTE_INSTANCES = 2 } smiless_notes;
+
+/* Begin. Application a has the functions functions[a] .. functions[a + 1] - 1 and the arrivals arrivals[a] ..
+ * arrivals[a + 1] - 1 of `at`, in ascending order; edges are as in smiless_search_new and stay within an application.
+ * `announced` (NULL: none): whether an application's functions learn of an invocation when it arrives; they then start
+ * an instance just early enough for it, by planned times. `start` (NULL: the first arrival, or 0) is where time begins,
+ * `notes` what smiless_notes are taken. `at` and `response` are not copied: they must outlive the handle. response[i]
+ * is -1 until invocation i has finished, and then how long that took. */
+SMILESS_API smiless_status smiless_simulation_new(int32_t applications, const int32_t *functions, int32_t edges,
+                                                  const int32_t *from, const int32_t *to, const int64_t *arrivals,
+                                                  const int64_t *at, const uint8_t *announced, uint64_t seed,
+                                                  const int64_t *start, int32_t notes, int64_t *response,
+                                                  smiless_simulation **out);
+SMILESS_API void smiless_simulation_free(smiless_simulation *simulation);
+SMILESS_API const char *smiless_simulation_message(const smiless_simulation *simulation);
+
+/* Decide what a function does from now on; copied. Every function needs a decision before the first advance. */
+SMILESS_API smiless_status smiless_simulation_decide(smiless_simulation *simulation, int32_t function,
+                                                     const smiless_decision *decision);
+
+/* Let happen all that comes before `until`. When `stop` (may be NULL) ends it *complete is 0, and only advancing again,
+ * no less far, goes on. */
+SMILESS_API smiless_status smiless_simulation_advance(smiless_simulation *simulation, int64_t until, smiless_stop stop,
+                                                      void *context, int32_t *complete);
+
+/* Let happen all up to and including the horizon (NULL: the last finish, or now if that is later), which *end receives:
+ * what is there is billed up to it. */
+SMILESS_API smiless_status smiless_simulation_finish(smiless_simulation *simulation, const int64_t *horizon,
+                                                     smiless_stop stop, void *context, int64_t *end, int32_t *complete);
+
+/* What can be seen now: per function an observation, per application how many arrivals there were. */
+SMILESS_API smiless_status smiless_simulation_observe(smiless_simulation *simulation, smiless_observation *functions,
+                                                      int64_t *arrived);
+
+/* What a function was billed up to now, per configuration in the order of their first decisions. Writes up to `room`
+ * rows and how many there are. */
+SMILESS_API smiless_status smiless_simulation_bill(smiless_simulation *simulation, int32_t function, int32_t room,
+                                                   smiless_bill *bill, int32_t *count);
+
+/* How much has been noted, and taking it away: in the order of finishes (ends), functions, invocations (serials). Both
+ * arrays must have room for all. */
+SMILESS_API smiless_status smiless_simulation_noted(const smiless_simulation *simulation, int64_t *requests,
+                                                    int64_t *instances);
+SMILESS_API smiless_status smiless_simulation_drain(smiless_simulation *simulation, smiless_served *requests,
+                                                    smiless_ended *instances);
+
 #ifdef __cplusplus
 }
 #endif

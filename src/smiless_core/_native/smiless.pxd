@@ -1,5 +1,5 @@
 # The C API, as declared in csrc/include/smiless/smiless.h.
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint64_t
 
 cdef extern from "smiless/smiless.h" nogil:
     ctypedef enum smiless_status:
@@ -92,4 +92,77 @@ cdef extern from "smiless/smiless.h" nogil:
         smiless_replay *replay, int64_t arrivals, const int64_t *at, int32_t announced, const int64_t *warm,
         const int64_t *horizon, smiless_stop stop, void *context, int64_t *response, uint8_t *cause,
         smiless_tally *tally, int64_t *end, int32_t *complete
+    )
+
+    ctypedef struct smiless_simulation
+
+    ctypedef struct smiless_timed_start:
+        int64_t start
+        int64_t until
+        int64_t count
+
+    ctypedef struct smiless_decision:
+        int32_t configuration
+        int32_t batch
+        double price
+        const int64_t *latency
+        int64_t cold_start
+        double cold_mean
+        double cold_deviation
+        double latency_spread
+        int64_t granted
+        int64_t replicas
+        int64_t most_replicas
+        int32_t readiness
+        int32_t repeats
+        int32_t levels
+        int32_t starts
+        const int64_t *stay_offsets
+        const smiless_stay *stays
+        const smiless_timed_start *timed_starts
+
+    ctypedef struct smiless_observation:
+        int64_t initializing
+
+    ctypedef struct smiless_bill:
+        int64_t configuration
+        double price
+        int64_t initializing
+        int64_t busy
+        int64_t idle
+
+    ctypedef struct smiless_served:
+        int64_t function
+
+    ctypedef struct smiless_ended:
+        int64_t function
+
+    smiless_status smiless_simulation_new(
+        int32_t applications, const int32_t *functions, int32_t edges, const int32_t *origin, const int32_t *to,
+        const int64_t *arrivals, const int64_t *at, const uint8_t *announced, uint64_t seed, const int64_t *start,
+        int32_t notes, int64_t *response, smiless_simulation **out
+    )
+    void smiless_simulation_free(smiless_simulation *simulation)
+    const char *smiless_simulation_message(const smiless_simulation *simulation)
+    smiless_status smiless_simulation_decide(
+        smiless_simulation *simulation, int32_t function, const smiless_decision *decision
+    )
+    smiless_status smiless_simulation_advance(
+        smiless_simulation *simulation, int64_t until, smiless_stop stop, void *context, int32_t *complete
+    )
+    smiless_status smiless_simulation_finish(
+        smiless_simulation *simulation, const int64_t *horizon, smiless_stop stop, void *context, int64_t *end,
+        int32_t *complete
+    )
+    smiless_status smiless_simulation_observe(
+        smiless_simulation *simulation, smiless_observation *functions, int64_t *arrived
+    )
+    smiless_status smiless_simulation_bill(
+        smiless_simulation *simulation, int32_t function, int32_t room, smiless_bill *bill, int32_t *count
+    )
+    smiless_status smiless_simulation_noted(
+        const smiless_simulation *simulation, int64_t *requests, int64_t *instances
+    )
+    smiless_status smiless_simulation_drain(
+        smiless_simulation *simulation, smiless_served *requests, smiless_ended *instances
     )
