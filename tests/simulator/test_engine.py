@@ -746,10 +746,15 @@ def test_control_c_stops_it_and_it_can_go_on():
             decide(simulation, function, schedules=kept(15, 10))
         if interrupted:
             timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-            timer.start()
-            with pytest.raises(KeyboardInterrupt):
-                simulation.finish()
-            timer.join()
+            # What runs in the background of a shell ignores the signal.
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
+            try:
+                timer.start()
+                with pytest.raises(KeyboardInterrupt):
+                    simulation.finish()
+            finally:
+                timer.join()
+                signal.signal(signal.SIGINT, before)
             with pytest.raises(ValueError, match="finished first"):
                 decide(simulation)
         simulation.finish()
