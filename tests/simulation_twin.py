@@ -31,6 +31,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import NormalDist
 from typing import NamedTuple
 
 FINISH, READY, ANEW, ARRIVAL, ASSIGN, START, FLOOR, STARTS, ANNOUNCE, LET_GO = range(10)
@@ -56,90 +57,7 @@ def uniform(seed: int, function: int, kind: int, index: int) -> float:
     return ((word >> 11) + 0.5) / 2**53
 
 
-def _ratio(x: float, above: Sequence[float], below: Sequence[float]) -> float:
-    def polynomial(coefficients: Sequence[float]) -> float:
-        value = 0.0
-        for c in reversed(coefficients):
-            value = value * x + c
-        return value
-
-    return polynomial(above) / polynomial((1.0, *below))
-
-
-# Wichura's coefficients, from the constant term upwards.
-_CENTRAL = (
-    (
-        3.3871328727963666080e0,
-        1.3314166789178437745e2,
-        1.9715909503065514427e3,
-        1.3731693765509461125e4,
-        4.5921953931549871457e4,
-        6.7265770927008700853e4,
-        3.3430575583588128105e4,
-        2.5090809287301226727e3,
-    ),
-    (
-        4.2313330701600911252e1,
-        6.8718700749205790830e2,
-        5.3941960214247511077e3,
-        2.1213794301586595867e4,
-        3.9307895800092710610e4,
-        2.8729085735721942674e4,
-        5.2264952788528545610e3,
-    ),
-)
-_MIDDLE = (
-    (
-        1.42343711074968357734e0,
-        4.63033784615654529590e0,
-        5.76949722146069140550e0,
-        3.64784832476320460504e0,
-        1.27045825245236838258e0,
-        2.41780725177450611770e-1,
-        2.27238449892691845833e-2,
-        7.74545014278341407640e-4,
-    ),
-    (
-        2.05319162663775882187e0,
-        1.67638483018380384940e0,
-        6.89767334985100004550e-1,
-        1.48103976427480074590e-1,
-        1.51986665636164571966e-2,
-        5.47593808499534494600e-4,
-        1.05075007164441684324e-9,
-    ),
-)
-_FAR = (
-    (
-        6.65790464350110377720e0,
-        5.46378491116411436990e0,
-        1.78482653991729133580e0,
-        2.96560571828504891230e-1,
-        2.65321895265761230930e-2,
-        1.24266094738807843860e-3,
-        2.71155556874348757815e-5,
-        2.01033439929228813265e-7,
-    ),
-    (
-        5.99832206555887937690e-1,
-        1.36929880922735805310e-1,
-        1.48753612908506148525e-2,
-        7.86869131145613259100e-4,
-        1.84631831751005468180e-5,
-        1.42151175831644588870e-7,
-        2.04426310338993978564e-15,
-    ),
-)
-
-
-def normal_quantile(p: float) -> float:
-    """The standard normal distribution's quantile: PPND16 of Wichura (1988), algorithm AS 241."""
-    q = p - 0.5
-    if abs(q) <= 0.425:
-        return q * _ratio(0.180625 - q * q, *_CENTRAL)
-    r = math.sqrt(-math.log(p if q < 0 else 1.0 - p))
-    z = _ratio(r - 1.6, *_MIDDLE) if r <= 5 else _ratio(r - 5, *_FAR)
-    return -z if q < 0 else z
+_STANDARD = NormalDist()  # whose quantiles are those of AS 241, too
 
 
 def rounded(x: float) -> int:
@@ -455,7 +373,7 @@ class Twin:
         level.version += 1
         takes = d.cold_start
         if d.cold_mean is not None:
-            z = normal_quantile(uniform(self.seed, v, COLD_START, instance.serial)) if d.cold_std > 0 else 0.0
+            z = _STANDARD.inv_cdf(uniform(self.seed, v, COLD_START, instance.serial)) if d.cold_std > 0 else 0.0
             takes = max(0, rounded(d.cold_mean + d.cold_std * z))
         f.cold_starts += 1
         instance.ready = now + takes
@@ -489,7 +407,7 @@ class Twin:
         spread = instance.own.latency_spread
         if spread > 0:
             s = math.sqrt(math.log(1.0 + spread * spread))
-            z = normal_quantile(uniform(self.seed, v, SERVICE, requests[0]))
+            z = _STANDARD.inv_cdf(uniform(self.seed, v, SERVICE, requests[0]))
             takes = max(1, rounded(takes * math.exp(s * z - s * s / 2.0)))
         self.push(now + takes, FINISH, v, k)
         for invocation in requests:

@@ -112,7 +112,6 @@ class Instances {
   bool keeps(const ResidentStay &stay) const { return played_.cold_start > 0 && stay.start == stay.ready; }
   void use(size_t levels) { tally.replicas = std::max(tally.replicas, static_cast<int64_t>(levels)); }
 
-  Time zero(int64_t invocation, Time begins) const;
   void follow(size_t k, Time now, int32_t stay);
   void advance(size_t k, Time now, Time before);
   void take(size_t k, int64_t invocation, Time begins);
@@ -123,17 +122,6 @@ class Instances {
   void explain(int64_t invocation);
   void meet(const Request &request);
 };
-
-// The arrival that a late service is counted from.
-Time Instances::zero(int64_t invocation, Time begins) const {
-  const std::span<const Time> at = recorded_.at;
-  const Time on_time = begins - on_time_;
-  auto low = static_cast<size_t>(invocation), step = size_t{1};
-  for (; low + step < at.size() && at[low + step] <= on_time; step *= 2) low += step;
-  const auto first = at.begin() + static_cast<std::ptrdiff_t>(low + 1);
-  const auto last = at.begin() + static_cast<std::ptrdiff_t>(std::min(low + step, at.size()));
-  return *(std::upper_bound(first, last, on_time) - 1);
-}
 
 // Go on with the schedule from one of its stays, the instance being there and free.
 void Instances::follow(size_t k, Time now, int32_t stay) {
@@ -204,7 +192,7 @@ void Instances::take(size_t k, int64_t invocation, Time begins) {
   Level &level = levels_[k];
   level.state = Level::State::taken;
   level.next = begins + played_.latency;
-  if (!schedule(k).empty()) level.base = zero(invocation, begins);
+  if (!schedule(k).empty()) level.base = counted_from(recorded_.at, invocation, begins, on_time_);
   use(k + 1);
 }
 

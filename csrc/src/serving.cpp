@@ -322,16 +322,6 @@ bool Serving::awaited(Time now) {
 
 // --- requests -------------------------------------------------------------------------------------------------------
 
-// The arrival that a late service is counted from.
-Time Serving::zero(int64_t invocation, Time begins) const {
-  const Time on_time = begins - on_time_;
-  auto low = static_cast<size_t>(invocation), step = size_t{1};
-  for (; low + step < at_.size() && at_[low + step] <= on_time; step *= 2) low += step;
-  const auto first = at_.begin() + static_cast<std::ptrdiff_t>(low + 1);
-  const auto last = at_.begin() + static_cast<std::ptrdiff_t>(std::min(low + step, at_.size()));
-  return *(std::upper_bound(first, last, on_time) - 1);
-}
-
 // Serve the requests that it has been given.
 void Serving::serve(size_t k, Time now, bool cold) {
   Level &level = levels_[k];
@@ -346,7 +336,7 @@ void Serving::serve(size_t k, Time now, bool cold) {
   level.cold = cold;
   level.since = now;
   level.next = later(now, takes);
-  level.zero = zero(last, now);
+  level.zero = counted_from(at_, last, now, on_time_);
   level.own_until = unknown;
   set_event(k);
 }

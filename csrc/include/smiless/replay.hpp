@@ -1,6 +1,7 @@
 // Recorded arrivals of one application, met by given schedules: what is billed, and how long every response takes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -45,6 +46,17 @@ struct Recorded {
   std::span<const int64_t> warm;  // per function, levels that are there from the first arrival until they first serve
   std::optional<Time> horizon;    // where billing ends; the last finish unless given
 };
+
+// The arrival that the schedule of an instance counts from when the service of an invocation begins: its own, or the
+// latest one whose work would be on time at that moment, `on_time` after it.
+inline Time counted_from(std::span<const Time> at, int64_t invocation, Time begins, Time on_time) {
+  const Time latest = begins - on_time;
+  auto low = static_cast<size_t>(invocation), step = size_t{1};
+  for (; low + step < at.size() && at[low + step] <= latest; step *= 2) low += step;
+  const auto first = at.begin() + static_cast<std::ptrdiff_t>(low + 1);
+  const auto last = at.begin() + static_cast<std::ptrdiff_t>(std::min(low + step, at.size()));
+  return *(std::upper_bound(first, last, latest) - 1);
+}
 
 // What one function's instances did. Nanoseconds may add up to more than 64 bits hold.
 struct Tally {

@@ -233,7 +233,6 @@ class Serving {
   }
 
   int32_t know(const Configuration &configuration);
-  Time zero(int64_t invocation, Time begins) const;
   Time planned(const Level &level) const;
   void set_event(size_t k);
   void set_aside();
