@@ -100,6 +100,7 @@ def _decisions(draw: st.DrawFn, configuration: Configuration, unit: int, now: in
         readiness=readiness,
         schedules=schedules,
         repeat=bool(schedules) and draw(st.booleans()),
+        from_finish=bool(schedules) and draw(st.booleans()),
         max_replicas=most,
         replicas=draw(st.integers(0, min(2, most or 2))) if draw(st.booleans()) else 0,
         granted=draw(st.sampled_from([None, None, 1, 2, 4, 8])),
@@ -252,6 +253,7 @@ def decide(simulation: Simulation, v: int, decision: Decision) -> None:
         stay_offsets=np.cumsum([0] + [len(schedule) for schedule in d.schedules]) if d.schedules else None,
         stays=np.array(stays, dtype=np.int64).reshape(-1, 3) if d.schedules else None,
         repeats=d.repeat,
+        from_finish=d.from_finish,
         starts=np.array([_whole(start) for start in d.starts], dtype=np.int64) if d.starts else None,
     )
 

@@ -100,6 +100,7 @@ class Decision(NamedTuple):
     readiness: str = "on_request"
     schedules: tuple[tuple[Stay, ...], ...] = ()  # one per level
     repeat: bool = False
+    from_finish: bool = False  # what schedules count from: the end of a service, or its arrival
     max_replicas: int | None = None
     replicas: int = 0
     granted: int | None = None
@@ -167,7 +168,8 @@ class _Instance:
 class _Level:
     def __init__(self) -> None:
         self.instance: _Instance | None = None
-        self.base: int | None = None  # zero of its schedule's clock
+        self.served: int | None = None  # the arrival, and when its service ended: zeros of a schedule's clock
+        self.finished: int | None = None
         self.version = 0  # what starts and let-gos planned earlier no longer carry
 
 
@@ -187,11 +189,16 @@ class _Function:
 
     def schedule(self, level: int) -> tuple[Stay, ...]:
         schedules = self.decision.schedules
-        if self.decision.readiness != "prewarmed" or not schedules or self.levels[level].base is None:
+        if self.decision.readiness != "prewarmed" or not schedules or self.base(level) is None:
             return ()
         if level < len(schedules):
             return schedules[level]
         return schedules[-1] if self.decision.repeat else ()
+
+    def base(self, level: int) -> int | None:
+        """The zero of the clock of a level's schedule."""
+        what = self.levels[level]
+        return what.finished if self.decision.from_finish else what.served
 
     def kept(self, stay: Stay) -> bool:
         """Whether what is there before is kept for the stay, which therefore starts nothing."""
@@ -285,7 +292,7 @@ class Twin:
             elif (stay := self.covering(v, k, now, 0)) is None:
                 self.let_go_at(v, k, now, -1)
             else:
-                self.let_go_at(v, k, f.levels[k].base + f.schedule(k)[stay].until, stay)
+                self.let_go_at(v, k, f.base(k) + f.schedule(k)[stay].until, stay)
         for k, level in enumerate(f.levels):
             if level.instance is None:
                 self.plan_again(v, k, now)
@@ -402,7 +409,7 @@ class Twin:
         instance.requests = requests
         instance.hold = -1
         level.version += 1
-        level.base = self.zero(v, max(requests), now)
+        level.served = self.zero(v, max(requests), now)
         takes = instance.own.latency[len(requests) - 1]
         spread = instance.own.latency_spread
         if spread > 0:
@@ -444,7 +451,7 @@ class Twin:
     def covering(self, v: int, k: int, now: int, stay: int) -> int | None:
         """The first stay, from this one on, that is not over, if what is there now is kept for it."""
         f = self.functions[v]
-        zero = f.levels[k].base
+        zero = f.base(k)
         for i, each in enumerate(f.schedule(k)):
             if i >= stay and zero + each.until >= now:
                 return i if f.kept(each) or zero + each.start <= now else None
@@ -457,7 +464,7 @@ class Twin:
         covering = self.covering(v, k, now, stay)
         level.version += 1
         if covering is not None:
-            self.let_go_at(v, k, level.base + f.schedule(k)[covering].until, covering)
+            self.let_go_at(v, k, f.base(k) + f.schedule(k)[covering].until, covering)
         elif not (held or (f.current(level.instance) and f.count_current() <= f.decision.replicas)):
             self.end(v, k, now)
             self.plan_again(v, k, now, stay)
@@ -468,9 +475,9 @@ class Twin:
         level = f.levels[k]
         level.version += 1
         for i, each in enumerate(f.schedule(k)):
-            due = level.base + each.until > now or level.base + each.start >= now
+            due = f.base(k) + each.until > now or f.base(k) + each.start >= now
             if i >= stay and due and not f.kept(each):
-                self.push(max(now, level.base + each.start), START, v, k, i, level.version)
+                self.push(max(now, f.base(k) + each.start), START, v, k, i, level.version)
                 return
 
     def let_go_at(self, v: int, k: int, when: float, stay: int) -> None:
@@ -556,6 +563,7 @@ class Twin:
         f = self.functions[v]
         instance = f.levels[k].instance
         f.count(now)
+        f.levels[k].finished = now
         served, instance.requests = instance.requests, []
         self.become(v, k, "idle", now)
         for invocation in served:
@@ -580,7 +588,7 @@ class Twin:
         level = f.levels[k]
         if version != level.version:
             return
-        until = level.base + f.schedule(k)[stay].until
+        until = f.base(k) + f.schedule(k)[stay].until
         if not f.room():
             self.plan_again(v, k, now, stay + 1)
         elif until > now:

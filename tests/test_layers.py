@@ -14,18 +14,21 @@ PACKAGE = "smiless_core"
 LAYERS = [
     ["errors", "_native", "versions"],
     ["validation"],
-    ["arrivals"],  # below the model, whose traces give arrivals
+    ["placing", "execution", "arrivals"],  # arrivals are below the model, whose traces give them
     ["model"],
     ["timing", "catalog", "fitting", "traces"],
-    ["windows"],
-    ["solver"],
+    ["windows", "predictors"],
+    ["solver", "serving"],
+    ["policies"],
+    ["simulator", "baselines"],
+    ["report"],
     [""],  # the package itself, which re-exports the rooms below
     ["cli"],
     ["__main__"],
 ]
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
-USERS_OF_NATIVE = {"solver.exact", "windows.levels", "windows.replays"}
+USERS_OF_NATIVE = {"solver.exact", "windows.levels", "windows.replays", "serving"}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "managers", "misc"}
 
 

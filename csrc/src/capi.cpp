@@ -145,6 +145,7 @@ smiless::Decision checked_decision(const smiless_decision &decision, bool announ
   for (int32_t k = 0; k < decision.levels; ++k)
     checked.levels.push_back(checked_schedule(decision.stays, decision.stay_offsets[k], decision.stay_offsets[k + 1]));
   checked.repeats = decision.repeats != 0;
+  checked.from_finish = decision.from_finish != 0;
   if (decision.granted >= 0) checked.granted = decision.granted;
   if (decision.replicas < 0 || decision.most_replicas < 0 || decision.most_replicas > INT32_MAX ||
       decision.replicas > (decision.most_replicas ? decision.most_replicas : INT32_MAX))

@@ -227,11 +227,11 @@ bool Serving::covers(size_t k, Time now, int32_t stay) {
   Level &level = levels_[k];
   const std::span<const ResidentStay> stays = schedule(k);
   const auto count = static_cast<int32_t>(stays.size());
-  if (level.zero == unknown) stay = count;
-  while (stay < count && after(level.zero, stays[stay].until) < now) ++stay;
+  if (zero(level) == unknown) stay = count;
+  while (stay < count && after(zero(level), stays[stay].until) < now) ++stay;
   level.stay = stay;
-  if (stay == count || !(keeps(stays[stay]) || level.zero + stays[stay].start <= now)) return false;
-  level.next = after(level.zero, stays[stay].until);
+  if (stay == count || !(keeps(stays[stay]) || zero(level) + stays[stay].start <= now)) return false;
+  level.next = after(zero(level), stays[stay].until);
   return true;
 }
 
@@ -240,13 +240,13 @@ void Serving::await(size_t k, Time now, int32_t stay) {
   Level &level = levels_[k];
   const std::span<const ResidentStay> stays = schedule(k);
   const auto count = static_cast<int32_t>(stays.size());
-  if (level.zero == unknown) stay = count;
+  if (zero(level) == unknown) stay = count;
   for (; stay < count; ++stay) {
-    const Time start = level.zero + stays[stay].start, until = after(level.zero, stays[stay].until);
+    const Time start = zero(level) + stays[stay].start, until = after(zero(level), stays[stay].until);
     if (until >= now && !keeps(stays[stay]) && (start >= now || until > now)) break;
   }
   level.stay = stay;
-  level.next = stay < count ? std::max(now, level.zero + stays[stay].start) : forever;
+  level.next = stay < count ? std::max(now, zero(level) + stays[stay].start) : forever;
   set_event(k);
 }
 
@@ -336,7 +336,7 @@ void Serving::serve(size_t k, Time now, bool cold) {
   level.cold = cold;
   level.since = now;
   level.next = later(now, takes);
-  level.zero = counted_from(at_, last, now, on_time_);
+  level.served = counted_from(at_, last, now, on_time_);
   level.own_until = unknown;
   set_event(k);
 }
@@ -400,6 +400,7 @@ void Serving::on_finish(size_t k, Time now, std::vector<Request> &finished) {
           {function_, request.invocation, request.comes, level.since, now, level.serial, batch, level.cold});
   }
   spend(level, now);
+  level.finished = now;
   under_way_ -= batch;
   area_ += __int128{now} * batch;
   last_finish_ = now;
@@ -429,7 +430,7 @@ void Serving::on_ready(size_t k, Time now) {
 
 void Serving::on_start(size_t k, Time now) {
   Level &level = levels_[k];
-  const Time until = after(level.zero, schedule(k)[level.stay].until);
+  const Time until = after(zero(level), schedule(k)[level.stay].until);
   if (until <= now) {  // it need not come for that, and nothing comes after it
     level.next = forever;
     set_event(k);

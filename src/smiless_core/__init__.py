@@ -3,7 +3,7 @@
 The rooms of the library are re-exported here; `__all__` is the whole public surface.
 """
 
-from smiless_core import catalog, windows
+from smiless_core import baselines, catalog, windows
 from smiless_core.arrivals import Arrivals, Atoms, Cells
 from smiless_core.errors import (
     InfeasibleError,
@@ -31,6 +31,19 @@ from smiless_core.model import (
     Trace,
 )
 from smiless_core.model.files import read_application, read_profile_file, read_profiles, write_profiles
+from smiless_core.policies import (
+    Decision,
+    Directive,
+    FunctionState,
+    Observation,
+    Policy,
+    PublishedSmiless,
+    Smiless,
+    TimedStart,
+    cheapest_configurations,
+)
+from smiless_core.report import write_report
+from smiless_core.simulator import Comparison, Run, clairvoyant_cost, compare, read_runs, simulate, sweep, write_runs
 from smiless_core.solver import (
     Attainment,
     CompiledProblem,
@@ -45,7 +58,7 @@ from smiless_core.solver import (
     frontier,
     solve,
 )
-from smiless_core.traces import read_trace, read_traces
+from smiless_core.traces import azure_like, read_trace, read_traces
 from smiless_core.versions import show_versions
 from smiless_core.windows import Schedule, evaluate_schedule, switching_policy
 
@@ -56,36 +69,51 @@ __all__ = [
     "Atoms",
     "Attainment",
     "Cells",
+    "Comparison",
     "CompiledProblem",
     "Configuration",
+    "Decision",
+    "Directive",
     "Explanation",
     "Fit",
     "Frontier",
     "FrontierPoint",
     "FrontierTable",
     "Function",
+    "FunctionState",
     "Hardware",
     "HardwareProfile",
     "InfeasibleError",
     "InvalidInputError",
     "Limits",
     "MissingExtraError",
+    "Observation",
     "Plan",
+    "Policy",
     "Prices",
     "Problem",
     "Profile",
     "Profiles",
+    "PublishedSmiless",
     "Readiness",
+    "Run",
     "Schedule",
+    "Smiless",
     "SmilessError",
     "Solution",
     "SolverError",
     "Status",
     "Stay",
+    "TimedStart",
     "Trace",
     "Work",
     "__version__",
+    "azure_like",
+    "baselines",
     "catalog",
+    "cheapest_configurations",
+    "clairvoyant_cost",
+    "compare",
     "evaluate_schedule",
     "explain",
     "fit_profile",
@@ -95,13 +123,18 @@ __all__ = [
     "read_measurements",
     "read_profile_file",
     "read_profiles",
+    "read_runs",
     "read_trace",
     "read_traces",
     "show_versions",
+    "simulate",
     "solve",
+    "sweep",
     "switching_policy",
     "windows",
     "write_profiles",
+    "write_report",
+    "write_runs",
 ]
 
 __version__ = "0.1.0"

@@ -114,6 +114,19 @@ def test_a_scheduled_start_is_ready_in_time_and_let_go_in_vain():
     assert bill(simulation) == (100 + 100 + 100, 20, 0 + 100)  # the last one is there from 1000 to 1100
 
 
+def test_schedules_count_from_the_end_of_a_service_where_the_decision_says_so():
+    simulation = begin([0, 311])
+    decide(simulation, schedules=kept(200), from_finish=True)  # idle from 110 to 310, not to 200
+    simulation.finish()
+    assert simulation.responses.tolist() == [110, 110]
+    assert bill(simulation) == (200, 20, 200)
+    simulation = begin([0, 500])
+    decide(simulation, schedules=[[(280, 380, 400)]], from_finish=True)  # starts at 390
+    simulation.finish(2000)
+    assert simulation.responses.tolist() == [110, 10]
+    assert bill(simulation) == (100 + 100 + 100, 20, 10 + 20)
+
+
 def test_the_lowest_idle_level_serves():
     simulation = begin([0, 0, 200, 205])
     decide(simulation, schedules=kept(FOREVER), repeats=True)

@@ -41,6 +41,7 @@ struct Decision {
   Readiness readiness = Readiness::on_request;
   std::vector<std::vector<ResidentStay>> levels;  // schedules, as in a replay
   bool repeats = false;                           // the last of them holds for all further levels
+  bool from_finish = false;                       // they count from the end of a service, not from its arrival
   std::optional<Time> granted;  // an instance of an older configuration serves if it takes no longer for one request
   int64_t replicas = 0;         // so many are not let go
   int64_t most = INT64_MAX;     // and no more may be there
@@ -182,7 +183,7 @@ class Serving {
     Time since = 0;                        // when the present state began
     Time next = SwitchingPolicy::forever;  // absent: start; busy: finish; else: when it is let go
     Time starts = 0, ready = 0;
-    Time zero = unknown;       // of the schedule's clock; unknown before the first service
+    Time served = unknown, finished = unknown;  // the arrival served last, and when; zeros of a schedule's clock
     Time own_until = unknown;  // when a timed start that has not served is let go
     int64_t serial = 0;
     std::vector<Request> requests;  // that it serves, or initializes for
@@ -225,6 +226,7 @@ class Serving {
 
   std::span<const ResidentStay> schedule(size_t k) const;
   bool keeps(const ResidentStay &stay) const { return configuration().cold_start > 0 && stay.start == stay.ready; }
+  Time zero(const Level &level) const { return decision_.from_finish ? level.finished : level.served; }
   bool promises() const { return announced_ && decision_.readiness != Readiness::on_request; }
   bool room() const { return there_ < decision_.most; }
   bool may_join(const Level &level) const {

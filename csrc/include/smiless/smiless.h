@@ -224,6 +224,7 @@ typedef struct smiless_decision {
   int64_t most_replicas; /* no more are started than this in all; 0: no limit */
   int32_t readiness;     /* smiless_readiness; on_arrival needs announced arrivals */
   int32_t repeats;       /* whether the last schedule holds for all further levels */
+  int32_t from_finish;   /* whether schedules count from the end of a service instead of from the arrival served */
   int32_t levels;        /* schedules, as in a replay; only if prewarmed */
   int32_t starts;
   const int64_t *stay_offsets; /* levels + 1; NULL if there are none */

@@ -39,6 +39,7 @@ class Simulation:
         stay_offsets: NDArray[np.int64] | None = None,
         stays: NDArray[np.int64] | None = None,
         repeats: bool = False,
+        from_finish: bool = False,
         starts: NDArray[np.int64] | None = None,
     ) -> None: ...
     def advance(self, until: int) -> None: ...

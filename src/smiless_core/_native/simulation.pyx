@@ -167,6 +167,7 @@ cdef class Simulation:
         const int64_t[::1] stay_offsets=None,
         const int64_t[:, ::1] stays=None,
         bint repeats=False,
+        bint from_finish=False,
         const int64_t[:, ::1] starts=None,
     ):
         """Decide what a function does from now on; see ``smiless_simulation_decide``.
@@ -201,6 +202,8 @@ cdef class Simulation:
             Start, ready and until, nanoseconds after the arrival that was served last.
         repeats : bool, default False
             Whether the last schedule holds for all further levels.
+        from_finish : bool, default False
+            Whether stays are counted from the end of the service that came last instead of from its arrival.
         starts : int64 array, shape (t, 3), optional
             Start, until and count of timed starts.
         """
@@ -228,6 +231,7 @@ cdef class Simulation:
         decision.most_replicas = 0 if most_replicas is None else most_replicas
         decision.readiness = readiness
         decision.repeats = repeats
+        decision.from_finish = from_finish
         decision.levels = 0
         decision.starts = 0
         decision.stay_offsets = NULL

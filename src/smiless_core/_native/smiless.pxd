@@ -115,6 +115,7 @@ cdef extern from "smiless/smiless.h" nogil:
         int64_t most_replicas
         int32_t readiness
         int32_t repeats
+        int32_t from_finish
         int32_t levels
         int32_t starts
         const int64_t *stay_offsets

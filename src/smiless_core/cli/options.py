@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from functools import wraps
+from inspect import Signature, signature
+from typing import Annotated, Any
 
 import typer
 
@@ -27,12 +29,14 @@ __all__ = [
     "ProfilesFile",
     "Seed",
     "Select",
+    "Sla",
     "Target",
     "TraceFile",
     "fraction",
     "naming_files",
     "naming_options",
     "seconds",
+    "sharing",
     "whole_number_from",
 ]
 
@@ -99,6 +103,35 @@ def naming_files(*files: str | None) -> Iterator[None]:
         raise error.within(file=", ".join(filter(None, files))) from None
 
 
+def sharing(question: Callable[..., Any], *, after: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return what lets a command take the options of `question` besides its own, and hands it the answer.
+
+    Parameters
+    ----------
+    question : callable
+        Takes the shared options.
+    after : str
+        The one behind which the command's own are listed, but for the last of these, which is listed last.
+    """
+    shared = list(signature(question).parameters.values())
+    first = [parameter.name for parameter in shared].index(after) + 1
+
+    def shares(command: Callable[..., int]) -> Callable[..., int]:
+        own = list(signature(command).parameters.values())[1:]
+
+        @wraps(command)
+        def asked(**given: Any) -> int:
+            settings = {parameter.name: given.pop(parameter.name) for parameter in own}
+            return command(question(**given), **settings)
+
+        parameters = [*shared[:first], *own[:-1], *shared[first:], own[-1]]
+        asked.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what typer makes options of
+        asked.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return asked
+
+    return shares
+
+
 App = Annotated[
     str,
     typer.Argument(
@@ -135,6 +168,10 @@ History = Annotated[
 ]
 Exact = Annotated[
     bool, typer.Option("--exact", help="Only gaps that were recorded are possible; otherwise those near them, too.")
+]
+Sla = Annotated[
+    float | None,
+    typer.Option("--sla", metavar="SECONDS", parser=seconds, help="The SLA; the application's by default."),
 ]
 Target = Annotated[
     float | None,

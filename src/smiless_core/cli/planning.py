@@ -1,21 +1,13 @@
 """The commands that plan: what is to be planned, and how the answer is shown."""
 
-import contextlib
-import os
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from enum import StrEnum
-from functools import wraps
-from inspect import Signature, signature
-from pathlib import Path
-from threading import Thread
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from smiless_core.arrivals import Arrivals
 from smiless_core.cli.exit_codes import ExitCode
+from smiless_core.cli.loading import limits_of, problem_of, recorded_trace, refuse_without_trace
 from smiless_core.cli.options import (
     Announced,
     App,
@@ -33,28 +25,22 @@ from smiless_core.cli.options import (
     ProfilesFile,
     Seed,
     Select,
+    Sla,
     Target,
     TraceFile,
     naming_files,
     naming_options,
     seconds,
+    sharing,
     whole_number_from,
 )
-from smiless_core.cli.printing import (
-    no_frontier,
-    price_note,
-    print_result,
-    trace_note,
-)
+from smiless_core.cli.printing import no_frontier, print_result, trace_note
+from smiless_core.cli.waiting import abandonable, progress_bar
 from smiless_core.errors import InfeasibleError, InvalidInputError
-from smiless_core.model import Application, Limits, Problem
+from smiless_core.model import Problem
 from smiless_core.solver.formatting import fitting_width, wrapped
 
 __all__ = ["frontier", "plan"]
-
-_Result = TypeVar("_Result")
-
-_APPLICATION_SUFFIXES = {".yaml", ".yml", ".json", ".toml"}
 
 
 class Over(StrEnum):
@@ -112,36 +98,19 @@ def _question(
         placement=placement,
         seed=seed,
     )
-    limits = _limits(min_replicas, max_replicas, min_keep_alive, announced)
-    problem, prices = _problem(app, profiles, limits=limits, concurrency=concurrency or 1)
+    limits = limits_of(min_replicas, max_replicas, min_keep_alive, announced)
+    problem, prices = problem_of(app, profiles, limits=limits, concurrency=concurrency or 1)
     source = {"source": trace, "history": history}
     return _Question(problem, arrivals, source, [*notes, prices], (app, profiles))
 
 
-def _asking(command: Callable[..., int]) -> Callable[..., int]:
-    """Let a command take the options of `_question` besides its own, and hand it the question."""
-    own = list(signature(command).parameters.values())[1:]
-    shared = list(signature(_question).parameters.values())
-    first = [parameter.name for parameter in shared].index("profiles") + 1
-
-    @wraps(command)
-    def asked(**given: Any) -> int:
-        settings = {parameter.name: given.pop(parameter.name) for parameter in own}
-        return command(_question(**given), **settings)
-
-    parameters = [*shared[:first], *own[:-1], *shared[first:], own[-1]]
-    asked.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what typer makes options of
-    asked.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return asked
+_asking = sharing(_question, after="profiles")
 
 
 @_asking
 def plan(
     question: _Question,
-    sla: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", parser=seconds, help="The SLA; the application's by default."),
-    ] = None,
+    sla: Sla = None,
     target: Target = None,
     method: Annotated[
         Method, typer.Option(help="The native search; or, to compare, the same question put to HiGHS.")
@@ -173,7 +142,7 @@ def plan(
         return page, solution.feasible
 
     with naming_files(*question.files):
-        page, feasible = _abandonable(solved)
+        page, feasible = abandonable(solved)
     print_result(page)
     return ExitCode.DONE if feasible else ExitCode.INFEASIBLE
 
@@ -221,7 +190,7 @@ def frontier(
     of_options = naming_options("over", "sla", "target", "min_sla", "max_sla")
     what = "breakpoints" if question.arrivals.is_deterministic else "points"
     try:
-        with naming_files(*question.files), of_options, _progress_bar(what) as progress:
+        with naming_files(*question.files), of_options, progress_bar(what) as progress:
             found = all_points(
                 question.problem,
                 question.arrivals,
@@ -241,49 +210,6 @@ def frontier(
     return ExitCode.DONE
 
 
-def _limits(
-    min_replicas: int | None, max_replicas: int | None, min_keep_alive: float | None, announced: bool
-) -> Limits:
-    """Return what the platform can do."""
-    with naming_options("min_replicas", "max_replicas", "min_keep_alive"):
-        return Limits(
-            min_replicas=min_replicas or 0,
-            max_replicas=max_replicas,
-            min_keep_alive=min_keep_alive or 0.0,
-            announces_arrivals=announced,
-        )
-
-
-def _problem(app: str, profiles_file: str | None, *, limits: Limits, concurrency: int) -> tuple[Problem, str]:
-    """Return the problem, and a note on its prices."""
-    from smiless_core import catalog
-    from smiless_core.model.files import read_profile_file
-
-    application = _application(app)
-    if profiles_file is None:
-        profiles, prices = catalog.profiles(), None
-    else:
-        profiles, prices = read_profile_file(profiles_file)
-    try:
-        problem = Problem(application, profiles, prices or catalog.prices(), limits=limits, concurrency=concurrency)
-    except InvalidInputError as error:
-        hint = "; --profiles FILE gives others" if profiles_file is None else ""
-        raise InvalidInputError(f"{error.message}{hint}", place=error.place, file=app) from None
-    return problem, price_note(problem.prices, of_catalog=prices is None)
-
-
-def _application(app: str) -> Application:
-    from smiless_core import catalog
-    from smiless_core.model.files import read_application
-
-    built_in = catalog.applications()
-    if app in built_in:
-        return built_in[app]
-    if os.path.lexists(app) or os.sep in app or Path(app).suffix in _APPLICATION_SUFFIXES:
-        return read_application(app)
-    raise InvalidInputError.unknown("file or built-in application", app, built_in)
-
-
 def _arrivals(
     every: float | None,
     poisson: float | None,
@@ -298,21 +224,15 @@ def _arrivals(
     named = [option for option, value in sources.items() if value is not None]
     if len(named) > 1:
         raise InvalidInputError(f"give {' or '.join(named)}, not {'both' if len(named) == 2 else 'all'}")
-    given = {name: value for name, value in trace_options.items() if value is not None}
     if trace_file is None:
-        for name, value in {"history": history, "exact": exact or None, **given}.items():
-            if value is not None:
-                got = "" if value is True else f"{value:g} " if isinstance(value, float) else f"{value} "
-                raise InvalidInputError(f"{got}needs --trace FILE", place=f"--{name}")
+        refuse_without_trace(history=history, exact=exact or None, **trace_options)
         if every is not None:
             return Arrivals.every(every), []
         if poisson is not None:
             return Arrivals.exponential(poisson), []
         raise InvalidInputError("say when invocations come: --trace FILE, --poisson SECONDS or --every SECONDS")
-    from smiless_core.traces import read_trace
-
-    with naming_files(trace_file), naming_options(*given):
-        recorded = read_trace(trace_file, **given)
+    recorded = recorded_trace(trace_file, **trace_options)
+    with naming_files(trace_file):
         if recorded.count == 1:
             ways = "record at least two, or give --poisson SECONDS or --every SECONDS instead"
             raise InvalidInputError(f"a single arrival has no gap to the next one to plan for: {ways}")
@@ -322,33 +242,3 @@ def _arrivals(
             raise InvalidInputError(message, place="--history", file=trace_file)
         arrivals = used.arrivals(exact=exact)
     return arrivals, [trace_note(recorded, used, arrivals)]
-
-
-def _abandonable(work: Callable[[], _Result]) -> _Result:
-    """Do work in a thread of its own: HiGHS would not answer to Ctrl-C in the main one."""
-    done: Future[_Result] = Future()
-
-    def do() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    Thread(target=do, daemon=True).start()
-    return done.result()
-
-
-@contextlib.contextmanager
-def _progress_bar(what: str) -> Iterator[Callable[[int, float], object] | None]:
-    """Show progress on standard error, where somebody may be looking."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(
-        console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as progress:
-        task = progress.add_task("", total=1.0)
-        yield lambda points, done: progress.update(task, completed=done, description=f"{points} {what}")

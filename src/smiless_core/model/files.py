@@ -27,7 +27,6 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +38,7 @@ from smiless_core.model.documents import Format, parse, render
 from smiless_core.model.noun import Noun
 from smiless_core.model.prices import Prices
 from smiless_core.model.profiles import HardwareProfile, Profile, Profiles
+from smiless_core.placing import place_file, reason_of
 from smiless_core.validation import choice, mapping, sequence, text
 
 __all__ = [
@@ -232,7 +232,7 @@ def write_profiles(
         document["prices"] = msgspec.to_builtins(prices)
     try:
         target = Path(path)
-        _replace(target, render(document, Format.of(target)))
+        place_file(target, render(document, Format.of(target)))
     except InvalidInputError as error:
         raise error.within(file=os.fspath(path)) from None
 
@@ -323,30 +323,4 @@ def _read(path: str | os.PathLike[str]) -> tuple[bytes, Format]:
     except InvalidInputError as error:
         raise error.within(file=os.fspath(path)) from None
     except (OSError, ValueError) as error:  # a ValueError comes from a name with a null byte in it
-        raise InvalidInputError(f"cannot be read: {_reason(error)}", file=os.fspath(path)) from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put a file in place in one step, so that neither a reader nor a failure ever sees half of it."""
-    try:
-        target = path.resolve()  # through a symbolic link, not over it
-        draft = target.with_name(f".{target.name}.{os.urandom(8).hex()}")
-        try:
-            with draft.open("xb") as file:
-                if target.exists():
-                    os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, target)
-        except BaseException:
-            with suppress(OSError):
-                draft.unlink()
-            raise
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(f"cannot be written: {_reason(error)}") from None
-
-
-def _reason(error: OSError | ValueError) -> str:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return reason[:1].lower() + reason[1:]
+        raise InvalidInputError(f"cannot be read: {reason_of(error)}", file=os.fspath(path)) from None

@@ -274,6 +274,23 @@ class CompiledProblem:
 
         return JointSearch(self, arrivals, find, sla=sla, target=target)
 
+    def cheapest(self, cost: NDArray[np.float64], *, sla: float) -> Search:
+        """Choose one mode per function of least summed cost, whatever costs are given.
+
+        Parameters
+        ----------
+        cost : float64 array, shape (modes,)
+            Of each row, at least 0; infinity where a mode is not to be taken.
+        sla : float
+            The bound on the warm response, seconds.
+
+        Returns
+        -------
+        Search
+            By the exact search.
+        """
+        return self._searched(self.priced(cost), sla, "exact", None, None)
+
     def _searched(
         self, table: ModeTable, sla: float, method: str, budget: Work | None, time_limit: float | None
     ) -> Search:

@@ -1,0 +1,158 @@
+"""The policy of this library: forecast, plan, carry out, and plan again as more is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from smiless_core.model.directive import Directive
+from smiless_core.model.noun import Noun
+from smiless_core.model.problem import Problem
+from smiless_core.policies.candidates import Candidates
+from smiless_core.policies.protocol import Decide, Decision, Observation
+from smiless_core.policies.published import PublishedSmiless
+from smiless_core.policies.rehearsal import rehearse
+from smiless_core.predictors import RecentGaps
+from smiless_core.validation import number, open_fraction, whole_number
+
+__all__ = ["Smiless"]
+
+_LONGEST_WAIT = 64  # arrivals between two plans
+_SKIPPED = 16  # one part in so many of a rehearsal is for instances to come up
+_EVIDENCE = 0.3  # misses to be expected at the target before the cautious beginning ends
+_STEPS = 200  # rehearsals of plans that differ in one step from the best one so far
+_WORTH = 0.97  # what another plan has to cost, compared with that in force: to change costs cold starts
+
+
+class Smiless(Noun, frozen=True, kw_only=True):
+    """Plans for the whole distribution of recent inter-arrival times, and plans again as more of them are known.
+
+    The forecast is the smoothed distribution of the last gaps (`predictors.RecentGaps`). The joint search plans for it:
+    modes, ready set and one schedule per instance; and it plans for the gaps between bursts, with a tighter SLA, so that
+    requests of a burst may queue for few instances (the auto-scaler: batches and replicas). These plans, and instances
+    that just stay, are rehearsed: the recent arrivals are served again by each of them, event by event. The cheapest
+    that meets the target there is improved step by step, on other hardware and with an instance more or less, and
+    carried out if it is worth the cold starts of a change. To begin with, instances stay that leave half of the SLA for
+    queueing. The target moves with what has happened: misses in excess of those allowed are to be made up for, and
+    those saved may be spent, within `settle` times as many arrivals as one miss is allowed in.
+
+    Parameters
+    ----------
+    memory : int, default 256
+        How many inter-arrival times are remembered.
+    patience : float, default 0.25
+        A new plan is made when so many more arrivals have come, as a fraction of those known at the last one, and at
+        the latest after 64.
+    target : float, optional
+        The attainment to plan for; the application's by default.
+    settle : float, default 5
+        See above.
+
+    Raises
+    ------
+    InvalidInputError
+        If a value is out of range.
+    """
+
+    memory: int = 256
+    patience: float = 0.25
+    target: float | None = None
+    settle: float = 5.0
+
+    def __post_init__(self) -> None:
+        self._set(
+            memory=whole_number(self.memory, "memory", at_least=2),
+            patience=number(self.patience, "patience", above=0.0),
+            target=None if self.target is None else open_fraction(self.target, "target"),
+            settle=number(self.settle, "settle", above=0.0),
+        )
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return "smiless-core"
+
+    @property
+    def fidelity(self) -> str:
+        """It is its own source."""
+        return "paper rule"
+
+    @staticmethod
+    def published(**settings: object) -> PublishedSmiless:
+        """Return SMIless as it was published; see `PublishedSmiless`."""
+        return PublishedSmiless(**settings)  # type: ignore[arg-type]  # checked there
+
+    def start(self, problem: Problem, *, now: float, seed: int) -> Decide:
+        """Begin to decide for one application; see `Policy.start`."""
+        return _Online(self, problem)
+
+
+class _Online:
+    """What it knows about one application."""
+
+    def __init__(self, policy: Smiless, problem: Problem) -> None:
+        self._policy = policy
+        self._problem = problem
+        self._candidates = Candidates(problem)
+        self._predictor = RecentGaps(policy.memory)
+        self._target = problem.application.attainment_target if policy.target is None else policy.target
+        self._observed = 0
+        self._due = 0
+        self._in_force: Mapping[str, Directive] = {}
+
+    def __call__(self, seen: Observation) -> Decision:
+        for t in seen.arrivals[self._observed :].tolist():
+            self._predictor.observe(t)
+        self._observed = len(seen.arrivals)
+        if self._observed < self._due:
+            return Decision(at_arrivals=True)
+        directives = self._plan(seen)
+        changed = {name: each for name, each in directives.items() if self._in_force.get(name) != each}
+        self._in_force = directives
+        return Decision(changed, at_arrivals=True)
+
+    def _plan(self, seen: Observation) -> Mapping[str, Directive]:
+        resident = self._candidates.resident()
+        forecast = self._predictor.arrivals(seen.now)
+        if forecast is None or self._observed * (1.0 - self._target) < _EVIDENCE:
+            return self._candidates.cautious()
+        wait = math.ceil(self._policy.patience * min(self._observed, self._policy.memory))
+        self._due = self._observed + min(max(wait, 1), _LONGEST_WAIT)
+        recent = seen.arrivals[-self._policy.memory - 1 :]
+        allowed = self._allowed(seen)
+        skipped = max(1, len(recent) // _SKIPPED)
+
+        def judged(directives: Mapping[str, Directive]) -> tuple[float, float]:
+            found = rehearse(self._problem, recent, directives, skipped=skipped)
+            return max(found.late - allowed, 0.0), found.cost
+
+        planned = self._candidates.planned(forecast, np.diff(recent), target=1.0 - allowed)
+        proposed = [(judged(each), each) for each in (*planned, *resident)]
+        (excess, cost), best = min(proposed, key=lambda each: each[0])
+        left = _STEPS
+        improving = True
+        while improving and left > 0:
+            improving = False
+            for each in self._candidates.neighbors(best):
+                left -= 1
+                if (found := judged(each)) < (excess, cost):
+                    (excess, cost), best, improving = found, each, True
+                    break
+        if self._in_force:
+            excess_now, cost_now = judged(self._in_force)
+            if excess_now <= excess and cost_now * _WORTH <= cost:
+                return self._in_force
+        return best
+
+    def _allowed(self, seen: Observation) -> float:
+        """Return the fraction of invocations that may be late from now on, for the target to be met before long."""
+        allowed = 1.0 - self._target
+        responses = seen.responses
+        late = np.count_nonzero(responses > self._problem.application.sla)
+        if allowed <= 0.0:
+            return 0.0
+        ahead = self._policy.settle / allowed
+        rest = allowed + (allowed * np.count_nonzero(responses >= 0.0) - late) / ahead
+        return float(np.clip(rest, allowed / 10.0, 2.0 * allowed))
