@@ -1,11 +1,12 @@
 # Every target sets up what it needs in .venv first; what is up to date is not made again.
 #
-#   make demo          plans of the three built-in applications
+#   make demo          one plan, then all policies on the three built-in applications, and a report to look at
 #   make test          the whole test suite
 #   make check         style, types, spelling
 #   make sanitize      the native kernels under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make planted-bugs  proof that the tests catch one planted bug in each kernel
 #   make bench         the benchmarks (bench/README.md)
+#   make paper         the evaluation of the SMIless paper, redone in the simulator (bench/results/paper.md)
 #   make format        lay out Python and C++ as `make check` demands
 #   make clean         remove .venv and everything that was built
 
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard csrc/src/* csrc/include/smiless/* src/smiless_core/_native/*.pyx src/smiless_core/_native/*.pxd)
 CXX_FILES = $(wildcard csrc/src/* csrc/include/smiless/* tests/native/*)
 
-.PHONY: demo test check sanitize planted-bugs bench format clean
+.PHONY: demo test check sanitize planted-bugs bench paper format clean
 .DELETE_ON_ERROR:
 
 # --- the environment ---------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ $(VENV)/.installed: pyproject.toml setup.py $(NATIVE) | $(BIN)/python
 	@echo "==> installing smiless-core and building its kernels (a minute or two)"
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	    | $(BIN)/python -m pip install --requirement /dev/stdin
-	@$(BIN)/python -m pip install --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --no-build-isolation --editable ".[report]"
 	@touch $@
 
 $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.installed
@@ -53,9 +54,7 @@ $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/smiless plan amber-alert --every 10
-	$(BIN)/smiless plan image-query --every 3 --sla 0.6
-	$(BIN)/smiless plan voice-assistant --every 60
-	$(BIN)/smiless frontier amber-alert --every 10
+	$(BIN)/smiless compare
 
 test: $(VENV)/.installed $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -95,6 +94,9 @@ planted-bugs: $(VENV)/.installed $(VENV)/.dev
 bench: $(VENV)/.installed $(VENV)/.dev $(VENV)/.bench
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-json=build/bench.json --timeout=0 $(PYTEST_ARGS)
 	$(BIN)/python -m bench.summary build/bench.json
+
+paper: $(VENV)/.installed $(VENV)/.dev $(VENV)/.bench
+	$(BIN)/python -m bench.paper
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -22,13 +22,13 @@ class Measured(NamedTuple):
     answer: Any
 
 
-def measured(calls: Sequence[Callable[[], Any]]) -> list[Measured]:
-    """Time calls in turn: one round to warm up, then `REPEATS` rounds over those that are not `LONG`."""
+def measured(calls: Sequence[Callable[[], Any]], *, long: float = LONG) -> list[Measured]:
+    """Time calls in turn: one round to warm up, then `REPEATS` rounds over those that do not take `long` seconds."""
     times: list[list[int]] = [[] for _ in calls]
     answers: list[Any] = [None] * len(calls)
     for repeat in range(1 + REPEATS):
         for at, call in enumerate(calls):
-            if repeat > 0 and times[at][0] > LONG * 1e9:
+            if repeat > 0 and times[at][0] > long * 1e9:
                 continue
             start = time.perf_counter_ns()
             answers[at] = call()

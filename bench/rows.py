@@ -99,6 +99,30 @@ ROWS = (
         ("in_python_median",),
     ),
     Row(
+        "simulator",
+        "`simulate`, in Python: one function, fixed keep-alive",
+        (Target("per_second", 2e6, at_least=True),),
+        ("engine_per_second",),
+    ),
+    Row(
+        "simulator-five",
+        "`simulate`, in Python: a DAG of five functions, fixed keep-alive",
+        (Target("per_second", 1e6, at_least=True),),
+        ("engine_per_second",),
+    ),
+    Row(
+        "simfaas",
+        "`simulate` against simfaas: one function, 50,000 arrivals, the same ones",
+        (Target("simfaas_ratio", 40, at_least=True),),
+        ("cold", "simfaas_cold"),
+    ),
+    Row(
+        "memory",
+        "memory of a replay: 10 million function invocations",
+        (Target("peak", 256 * 2**20),),
+        ("peak_before",),
+    ),
+    Row(
         "import",
         "`import smiless_core` in a fresh interpreter",
         (Target("median", 0.15), Target("heavy", 0)),
@@ -131,6 +155,15 @@ QUANTITIES = {
     "within_3_percent": Quantity("functions within 3 %", "share"),
     "attainment_error": Quantity("the same on the first half, attainment", "share"),
     "cost_error": Quantity("the same on the first half, cost", "share"),
+    "invocations": Quantity("function invocations", "count"),
+    "per_second": Quantity("function invocations per second", "rate"),
+    "engine_per_second": Quantity("of the native engine alone", "rate"),
+    "cold": Quantity("cold starts per invocation", "share"),
+    "simfaas_cold": Quantity("of simfaas", "share"),
+    "simfaas_per_second": Quantity("function invocations per second of simfaas", "rate"),
+    "simfaas_ratio": Quantity("time of simfaas over ours", "times"),
+    "peak": Quantity("most memory of the process", "memory"),
+    "peak_before": Quantity("of it for Python, the libraries and the trace", "memory"),
     "heavy": Quantity("slow modules imported", "count"),
     "numpy_median": Quantity("numpy alone", "time"),
     "highs_cells": Quantity("cells beside HiGHS", "count"),
@@ -162,5 +195,9 @@ def shown(quantity: str, value: float) -> str:
             return f"{100 * value:.3g} %" if value < 0.999 or value == 1 else f"{100 * value:.5g} %"
         case "times":
             return f"{value:,.0f}x" if value >= 10 else f"{value:.2g}x"
+        case "rate":
+            return f"{value / 1e6:.3g} million" if value >= 1e6 else f"{value:,.0f}"
+        case "memory":
+            return f"{value / 2**20:.0f} MiB"
         case _:
             return f"{value:,.0f}"

@@ -33,7 +33,7 @@ def stripped(run: dict[str, Any]) -> dict[str, Any]:
         rows.setdefault(info["row"], {}).setdefault(info["case"], {}).update(info["measured"])
     return {
         **_where(COMMAND, run["datetime"], run["machine_info"], run["commit_info"]),
-        "rivals": {package: version(package) for package in ("highspy", "lowtime")},
+        "rivals": {package: version(package) for package in ("highspy", "lowtime", "simfaas")},
         "rows": rows,
     }
 
@@ -121,7 +121,7 @@ def overview(results: dict[str, Any]) -> str:
         cases = results["rows"].get(row.key, {})
         target = "; ".join(map(str, row.targets))
         lines.append([row.what, target, measured(row, cases), verdict(row, cases)])
-    return table(["what", "target", "measured, worst topology", "met"], lines)
+    return table(["what", "target", "measured, worst case", "met"], lines)
 
 
 def details(row: Row, cases: Cases) -> str:

@@ -5,7 +5,20 @@ from typing import Any
 __all__ = ["show_versions", "version_report"]
 
 # Everything that can change a plan or its printing, in the order of what it can change most.
-_PACKAGES = ("numpy", "scipy", "cvxpy", "highspy", "msgspec", "PyYAML", "typer", "rich", "polars", "numba")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "cvxpy",
+    "highspy",
+    "msgspec",
+    "PyYAML",
+    "typer",
+    "rich",
+    "polars",
+    "plotly",
+    "pyarrow",
+    "numba",
+)
 
 
 def version_report() -> dict[str, Any]:

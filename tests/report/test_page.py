@@ -440,7 +440,7 @@ def test_without_plotly(runs: list[Run], tmp_path: Path, monkeypatch: pytest.Mon
         (lambda runs: {"runs": [runs[0], 3]}, "runs[1]: expected a Run, got 3"),
         (lambda runs: {"runs": runs[0]}, "runs: expected a list, got <Run of 'Smiless'"),
         (
-            lambda runs: {"runs": [runs[0], runs[1].replace(arrivals=runs[1].arrivals + 1.0)]},
+            lambda runs: {"runs": [runs[0], runs[1].replace(arrivals_ns=runs[1].arrivals_ns + 1)]},
             "runs[1].arrivals: other arrivals than those of runs[0]",
         ),
         (lambda runs: {"runs": runs, "command": "a\nb"}, "command: expected printable text"),

@@ -6,6 +6,7 @@ import typer
 
 from smiless_core.cli.data import catalog, describe, fit, versions
 from smiless_core.cli.planning import frontier, plan
+from smiless_core.cli.simulating import compare, report, simulate
 
 __all__ = ["smiless"]
 
@@ -20,8 +21,10 @@ smiless = typer.Typer(
     rich_markup_mode=None,  # plain help: it stays readable in any terminal, file and log
     help="Plan serverless inference applications: what each function runs on, and when its instances exist,"
     " so that invocations meet their SLA at the lowest cost.\n\n"
-    "Exit codes: 0 done, 1 no plan meets the SLA (often enough), 2 bad input.",
-    epilog=_examples("smiless plan amber-alert --every 10", "smiless plan --help"),
+    "Exit codes: 0 done, 1 the SLA is not met (often enough), 2 bad input.",
+    epilog=_examples(
+        "smiless plan amber-alert --every 10", "smiless simulate image-query --policy knative", "smiless plan --help"
+    ),
 )
 _trace = typer.Typer(rich_markup_mode=None, help="Look at recorded arrivals: see describe.")
 
@@ -65,6 +68,24 @@ smiless.command(
         "smiless frontier image-query --poisson 20 --sla 1.5 --over attainment",
     )
 )(frontier)
+smiless.command(
+    epilog=_examples(
+        "smiless simulate image-query",
+        "smiless simulate image-query --policy fixed-keep-alive:seconds=60 --seed 7",
+        "smiless simulate app.yaml --profiles profiles.yaml --trace arrivals.csv",
+        "smiless simulate image-query --policy policy.py:Mine -o report.html",
+    )
+)(simulate)
+smiless.command(
+    epilog=_examples(
+        "smiless compare",
+        "smiless compare app.yaml --profiles profiles.yaml --trace arrivals.csv",
+        "smiless compare image-query --policy orion --policy policy.py:Mine",
+        "smiless compare amber-alert --sla 4 --runs runs.json -o report.html",
+        "smiless compare --policies",
+    )
+)(compare)
+smiless.command(epilog=_examples("smiless report runs.json -o report.html"))(report)
 smiless.command(
     epilog=_examples(
         "smiless fit measurements.csv",

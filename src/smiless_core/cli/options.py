@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import wraps
-from inspect import Signature, signature
+from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
 
 import typer
@@ -124,7 +124,8 @@ def sharing(question: Callable[..., Any], *, after: str) -> Callable[[Callable[.
             settings = {parameter.name: given.pop(parameter.name) for parameter in own}
             return command(question(**given), **settings)
 
-        parameters = [*shared[:first], *own[:-1], *shared[first:], own[-1]]
+        listed = [*shared[:first], *own[:-1], *shared[first:], own[-1]]
+        parameters = sorted(listed, key=lambda parameter: parameter.default is not Parameter.empty)
         asked.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what typer makes options of
         asked.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return asked

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from smiless_core.errors import InvalidInputError
+from smiless_core.placing import reason_of
 from smiless_core.policies import Policy
 from smiless_core.solver.formatting import fitting_width, wrapped
 from smiless_core.validation import shown
@@ -186,6 +187,10 @@ def _own(file: str, name: str) -> Policy:
     """Return the policy of this name in a file: an instance, or what a class or a function gives without arguments."""
     place = f"{_OPTION} {file}:{name}"
     try:
+        Path(file).open("rb").close()
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"cannot be read: {reason_of(error)}", place=place) from None
+    try:
         module = load(file)
         if name not in vars(module):
             raise InvalidInputError.unknown("policy", name, _candidates(module))
@@ -209,7 +214,7 @@ def _candidates(module: types.ModuleType) -> list[str]:
 
 def _line(error: BaseException, *, module_file: str = "") -> str:
     """Sum up an error in code of others, and say where in their file it is."""
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame.lineno for frame in frames if module_file and Path(frame.filename) == Path(module_file).resolve()]
     return f"line {own[-1]}: {said}" if own else said

@@ -1,5 +1,6 @@
 """What the commands print, for people and as JSON, where things do not print themselves."""
 
+import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,9 @@ from smiless_core.model import (
     Profile,
     Trace,
 )
+from smiless_core.simulator import Run
 from smiless_core.solver.formatting import (
+    aligned,
     exact_seconds,
     fitting_width,
     percent,
@@ -36,11 +39,14 @@ __all__ = [
     "no_frontier",
     "price_note",
     "print_result",
+    "run_page",
     "trace_note",
 ]
 
 _COEFFICIENTS = ("alpha", "beta", "gamma", "dispatch", "cold_start_mean", "cold_start_std")
 
+_STATES = ("initializing", "busy", "idle")
+_SPLIT_NOTE = "Dollars per million invocations: for instances that initialize, serve or wait, and in all."
 _PROFILE_NOTE = "Latency: smallest batch, from the smallest to the largest size. Cold start: mean + 3 std."
 _COEFFICIENT_NOTE = (
     "Latency = batch * (alpha / size + beta) + gamma + dispatch; mean and std: of the cold start. In seconds."
@@ -94,6 +100,28 @@ def no_frontier(problem: Problem, error: InfeasibleError, over: str) -> dict[str
         "truncated": False,
         "points": [],
     }
+
+
+# -- Runs ----------------------------------------------------------------------------------------------------
+
+
+def run_page(run: Run) -> str:
+    """Write out what the cost of a run is made of, by function."""
+    headers = ["function", "mostly on", "cold", "initializing", "serving", "waiting", "in all"]
+    per = 1e6 / run.count
+    costs = [
+        [per * math.fsum(each.price * getattr(each, state) for each in function.usage) for state in _STATES]
+        for function in run.functions
+    ]
+    costs.append([per * run.cost_split[state] for state in _STATES])
+    written = iter(aligned([cost for row in costs for cost in (*row, math.fsum(row))]))
+    titles = [(each.name, str(each.mostly.configuration), each.cold_starts) for each in run.functions]
+    rows = [
+        [name, configuration, f"{cold:,}", *itertools.islice(written, len(_STATES) + 1)]
+        for name, configuration, cold in [*titles, ("all", "", run.cold_starts)]
+    ]
+    grid = table(headers, rows, width=fitting_width(None), right=headers[2:], whole=headers[2:])
+    return f"{grid}\n{wrapped(_SPLIT_NOTE, fitting_width(None))}"
 
 
 # -- The catalog ---------------------------------------------------------------------------------------------

@@ -30,21 +30,21 @@ def abandonable(work: Callable[[], _Result]) -> _Result:
 
 
 @contextlib.contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, float], object] | None]:
+def progress_bar(what: str) -> Iterator[Callable[[int, float], None] | None]:
     """Show how many were found, and the fraction of the work that is done; None where nobody may be looking."""
     with _bar() as show:
         yield None if show is None else lambda found, done: show(f"{found} {what}", done)
 
 
 @contextlib.contextmanager
-def counting_bar(what: str) -> Iterator[Callable[[int, int], object] | None]:
+def counting_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
     """Show how many are done, of how many; None where nobody may be looking."""
     with _bar() as show:
         yield None if show is None else lambda done, of: show(f"{done:,} of {of:,} {what}", done / of)
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Callable[[str, float], object] | None]:
+def _bar() -> Iterator[Callable[[str, float], None] | None]:
     """Show progress on standard error, where somebody may be looking."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield None

@@ -30,12 +30,12 @@ class Smiless(Noun, frozen=True, kw_only=True):
     """Plans for the whole distribution of recent inter-arrival times, and plans again as more of them are known.
 
     The forecast is the smoothed distribution of the last gaps (`predictors.RecentGaps`). The joint search plans for it:
-    modes, ready set and one schedule per instance; and it plans for the gaps between bursts, with a tighter SLA, so that
-    requests of a burst may queue for few instances (the auto-scaler: batches and replicas). These plans, and instances
-    that just stay, are rehearsed: the recent arrivals are served again by each of them, event by event. The cheapest
-    that meets the target there is improved step by step, on other hardware and with an instance more or less, and
-    carried out if it is worth the cold starts of a change. To begin with, instances stay that leave half of the SLA for
-    queueing. The target moves with what has happened: misses in excess of those allowed are to be made up for, and
+    modes, ready set and one schedule per instance; and it plans for the gaps between bursts, with a tighter SLA, so
+    that requests of a burst may queue for few instances (the auto-scaler: batches and replicas). These plans, and
+    instances that just stay, are rehearsed: the recent arrivals are served again by each of them, event by event. The
+    cheapest that meets the target there is improved step by step, on other hardware and with an instance more or less,
+    and carried out if it is worth the cold starts of a change. To begin with, instances stay that leave half of the SLA
+    for queueing. The target moves with what has happened: misses in excess of those allowed are to be made up for, and
     those saved may be spent, within `settle` times as many arrivals as one miss is allowed in.
 
     Parameters

@@ -153,7 +153,7 @@ def chapters(runs: object, frontiers: object) -> list[Chapter]:
         groups.setdefault((run.application, run.trace, run.seed), []).append(at)
     for first, *others in groups.values():
         for at in others:
-            if not np.array_equal(given[at].arrivals, given[first].arrivals):
+            if not np.array_equal(given[at].arrivals_ns, given[first].arrivals_ns):
                 raise InvalidInputError(f"other arrivals than those of runs[{first}]", place=f"runs[{at}].arrivals")
     known = _checked_frontiers(frontiers, {application.name: None for application, _, _ in groups})
     names = Counter(application.name for application, _, _ in groups)

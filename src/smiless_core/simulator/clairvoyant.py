@@ -49,7 +49,6 @@ def clairvoyant_cost(problem: Problem, trace: Trace, *, sampled: bool = True) ->
     """
     compiled = CompiledProblem(problem.replace(concurrency=1))
     absorbed = compiled.absorbed(nanoseconds_down(problem.application.sla)) / 1e9
-    gaps = np.diff(trace.times) / 1e9
     cost = np.full(len(compiled.function), math.inf)
     for row, v in enumerate(compiled.function.tolist()):
         mode = compiled.mode(row)
@@ -62,8 +61,8 @@ def clairvoyant_cost(problem: Problem, trace: Trace, *, sampled: bool = True) ->
         together = problem.application.sla if shared < mode.latency else -1.0
         busy, idle = mode.latency, float(_shorter(np.array([math.inf]), mean, std)[0])
         beside = False  # whether the arrival may share a batch with the one before
-        for first in range(0, len(gaps), _AT_A_TIME):
-            some = gaps[first : first + _AT_A_TIME]
+        for first in range(0, trace.count - 1, _AT_A_TIME):
+            some = np.diff(trace.times[first : first + _AT_A_TIME + 1]) / 1e9
             close = some <= together
             least = np.maximum(some - (mode.latency + absorbed[row]), 0.0)
             idle += float(_shorter(np.where(close, 0.0, least), mean, std).sum())

@@ -120,8 +120,8 @@ def simulate(
         application=problem.application,
         trace=trace.name,
         seed=seed,
-        arrivals=_read_only(course.times / 1e9),
-        responses=_read_only(course.serving.responses / 1e9),
+        arrivals_ns=course.times,
+        responses_ns=course.serving.responses,
         begin=0.0,
         end=horizon,
         functions=course.functions(),
@@ -141,7 +141,7 @@ class _Course:
     ) -> None:
         application = problem.application
         self.problem = problem
-        self.times = trace.times - trace.times[0]
+        self.times = _from_zero(trace.times)
         if self.times[-1] > FAR * 1e9:
             raise InvalidInputError(f"it spans more than {FAR:g} s", place=trace.name)
         self.name = str(getattr(policy, "name", None) or type(policy).__name__)
@@ -149,7 +149,7 @@ class _Course:
         self.decisions = 0
         self.decision_time = 0.0
         self._names = application.names
-        self._history = np.full(len(self.times), np.nan)
+        self._history = np.empty(0)  # grows with what has been seen
         self._seen = 0
         self._decide: Decide = self._asked(lambda: policy.start(problem, now=0.0, seed=seed))
         if not callable(self._decide):
@@ -211,6 +211,10 @@ class _Course:
     def _observe(self) -> tuple[Mapping[str, FunctionState], bool]:
         """Return what the functions are doing, and whether all is over."""
         states, count = self.serving.observe()
+        if count > len(self._history):
+            longer = np.full(min(2 * count, len(self.times)), np.nan)
+            longer[: self._seen] = self._history[: self._seen]
+            self._history = longer
         self._history[self._seen : count] = self.times[self._seen : count] / 1e9
         self._seen = count
         # An invocation may have left one function and not have come to the next: responses tell.
@@ -282,6 +286,10 @@ class _Course:
         )
 
 
-def _read_only(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    values.flags.writeable = False
-    return values
+def _from_zero(times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return times counted from the first, read-only; the array itself where they already are."""
+    if times[0] == 0:
+        return times
+    shifted = times - times[0]
+    shifted.flags.writeable = False
+    return shifted

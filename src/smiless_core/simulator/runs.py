@@ -111,8 +111,8 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
         The name of the trace.
     seed : int
         Of all randomness.
-    arrivals, responses : float64 array, shape (N,)
-        Seconds: when invocations came, and how long they took.
+    arrivals_ns, responses_ns : int64 array, shape (N,)
+        Nanoseconds: when invocations came after the first, and how long they took.
     begin, end : float
         What was billed, seconds on the clock of the arrivals.
     functions : tuple of FunctionRun
@@ -135,8 +135,8 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
     application: Application
     trace: str
     seed: int
-    arrivals: Floats
-    responses: Floats
+    arrivals_ns: Integers
+    responses_ns: Integers
     begin: float
     end: float
     functions: tuple[FunctionRun, ...]
@@ -149,7 +149,7 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
     @property
     def count(self) -> int:
         """The number of invocations."""
-        return len(self.arrivals)
+        return len(self.arrivals_ns)
 
     @property
     def sla(self) -> float:
@@ -162,9 +162,19 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
         return self.application.attainment_target
 
     @cached_property
+    def arrivals(self) -> Floats:
+        """When invocations came, seconds after the first; shape (N,)."""
+        return self.arrivals_ns / 1e9
+
+    @cached_property
+    def responses(self) -> Floats:
+        """How long they took, seconds; shape (N,)."""
+        return self.responses_ns / 1e9
+
+    @cached_property
     def late(self) -> NDArray[np.bool_]:
         """Which invocations missed the SLA, judged in whole nanoseconds; shape (N,)."""
-        late: NDArray[np.bool_] = np.rint(self.responses * 1e9) > nanoseconds_down(self.sla)
+        late: NDArray[np.bool_] = self.responses_ns > nanoseconds_down(self.sla)
         return late
 
     @cached_property
@@ -181,7 +191,7 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
         """Return a percentile of the responses, seconds: the least that so many percent of them do not exceed."""
         if not self.count:
             return math.nan
-        return float(np.percentile(self.responses, percent, method="inverted_cdf"))
+        return float(np.percentile(self.responses_ns, percent, method="inverted_cdf")) / 1e9
 
     @cached_property
     def total_cost(self) -> float:

@@ -121,8 +121,8 @@ def _plain(run: Run) -> dict[str, Any]:
         },
         "trace": run.trace,
         "seed": run.seed,
-        "arrivals": run.arrivals,
-        "responses": run.responses,
+        "arrivals_ns": run.arrivals_ns,
+        "responses_ns": run.responses_ns,
         "begin": run.begin,
         "end": run.end,
         "functions": [
@@ -163,8 +163,8 @@ def _run(plain: dict[str, Any]) -> Run:
                     FunctionRun(**each | {"usage": tuple(_usage(used) for used in each["usage"])})
                     for each in given["functions"]
                 ),
-                "arrivals": _array(given["arrivals"], float),
-                "responses": _array(given["responses"], float),
+                "arrivals_ns": _array(given["arrivals_ns"], int),
+                "responses_ns": _array(given["responses_ns"], int),
                 "instances": _columns(Instances, given["instances"]),
                 "services": _columns(Services, given["services"]),
             }
