@@ -27,7 +27,8 @@ from smiless_core.solver.pareto import frontier
 from smiless_core.solver.solution import solve
 from strategies import examples
 
-NAMES = ["catalog", "fit", "frontier", "plan", "trace", "versions"]
+NAMES = ["catalog", "compare", "fit", "frontier", "plan", "simulate", "trace", "versions"]
+WITHOUT_JSON = ["report"]  # writes a page and nothing else
 STREET = "app.yaml --profiles profiles.yaml --every 10"
 TRACED = "app.yaml --profiles profiles.yaml --trace arrivals.csv"
 
@@ -36,6 +37,8 @@ COMMAND_LINES = [
     ("catalog", "catalog", 0),
     ("catalog", "catalog image-query", 0),
     ("catalog", "catalog distilbert", 0),
+    ("compare", f"compare {TRACED} --policy smiless --policy orion --policy always-warm --workers 1", 0),
+    ("compare", "compare --trace arrivals.csv --policy knative --workers 1", 0),
     ("fit", "fit measurements.csv", 0),
     ("fit", "fit measurements.csv -o fitted.yaml", 0),
     ("frontier", f"frontier {STREET}", 0),
@@ -54,6 +57,9 @@ COMMAND_LINES = [
     ("plan", f"plan {TRACED} --exact --announced", 0),
     ("plan", f"plan {TRACED} --sla 0.1", 1),
     ("plan", "plan image-query --poisson 1 --max-replicas 1", 1),
+    ("simulate", f"simulate {TRACED} --policy smiless-homogeneous --target 0.1", 0),
+    ("simulate", f"simulate {TRACED} --policy always-warm --sla 0.1", 1),
+    ("simulate", "simulate image-query --policy hybrid-histogram --until 20000", 1),
     ("trace", "trace describe arrivals.csv", 0),
     ("trace", "trace describe once.csv", 0),
     ("trace", "trace describe counts.csv", 0),
@@ -103,7 +109,7 @@ def test_there_is_a_schema_for_every_output() -> None:
     assert sorted(shipped) == [f"{name}.json" for name in NAMES]
     registered = {command.callback.__name__ for command in commands.registered_commands}
     registered |= {group.name for group in commands.registered_groups}
-    assert sorted(registered) == NAMES
+    assert sorted(registered) == sorted([*NAMES, *WITHOUT_JSON])
     assert {name for name, _, _ in COMMAND_LINES} == set(NAMES)
 
 
@@ -252,7 +258,7 @@ def test_floats_come_out_as_they_are(here: Path) -> None:
 
 # -- What is refused -----------------------------------------------------------------------------------------
 
-BY_NAME = {"functions", "profiles", "applications", "hardware", "fits", "packages"}
+BY_NAME = {"functions", "profiles", "applications", "hardware", "fits", "packages", "instance_seconds", "failed"}
 
 
 def _changed(payload: object, changes: Callable[[str, Any], list[Any]]) -> Iterator[tuple[str, Any]]:
@@ -354,3 +360,32 @@ def test_a_plan_that_contradicts_itself_is_refused(change: str, value: object) -
 def test_a_missing_plan_that_contradicts_itself_is_refused(change: str, value: object) -> None:
     plan = printed(f"plan {STREET} --sla 0.1", 1)
     assert not validator("plan").is_valid(plan | {change: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("policy", ""),
+        ("seed", -1),
+        ("invocations", 0),
+        ("cost", None),
+        ("total_cost", -1e-9),
+        ("clairvoyant_cost", -1.0),
+        ("attainment", 1.01),
+        ("attainment", None),
+        ("latency", {"p50": 1.0}),
+        ("meets_target", 1),
+        ("instance_seconds", {"tpu": 1.0}),
+        ("decisions", 0),
+        ("functions", {}),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(change: str, value: object) -> None:
+    found = printed(f"simulate {TRACED} --policy always-warm --target 0.1", 0)
+    (run,) = found["runs"]
+    for name in ("simulate", "compare"):
+        assert_valid(name, found)
+        assert not validator(name).is_valid(found | {"runs": [run | {change: value}]})
+        assert not validator(name).is_valid(found | {"runs": []})
+    assert not validator("simulate").is_valid(found | {"runs": [run, run]})
+    assert_valid("compare", found | {"runs": [run, run], "failed": {"Orion, street": "a reason"}})

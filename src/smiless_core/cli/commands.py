@@ -22,9 +22,7 @@ smiless = typer.Typer(
     help="Plan serverless inference applications: what each function runs on, and when its instances exist,"
     " so that invocations meet their SLA at the lowest cost.\n\n"
     "Exit codes: 0 done, 1 the SLA is not met (often enough), 2 bad input.",
-    epilog=_examples(
-        "smiless plan amber-alert --every 10", "smiless simulate image-query --policy knative", "smiless plan --help"
-    ),
+    epilog=_examples("smiless plan amber-alert --every 10", "smiless compare --policies", "smiless plan --help"),
 )
 _trace = typer.Typer(rich_markup_mode=None, help="Look at recorded arrivals: see describe.")
 

@@ -68,14 +68,15 @@ def fraction(given: str) -> float:
     raise typer.BadParameter(f"expected a fraction above 0 and at most 1, got {shown(given)}")
 
 
-def whole_number_from(least: int) -> Callable[[str], int]:
-    """Return what reads a whole number of at least `least`."""
+def whole_number_from(least: int, *, most: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number of at least `least`, and at most `most`."""
+    wanted = f"a whole number of at least {least}" + (f" and at most {most}" if most is not None else "")
 
     def whole_number(given: str) -> int:
         with contextlib.suppress(ValueError):
-            if (value := int(given)) >= least:
+            if (value := int(given)) >= least and (most is None or value <= most):
                 return value
-        raise typer.BadParameter(f"expected a whole number of at least {least}, got {shown(given)}")
+        raise typer.BadParameter(f"expected {wanted}, got {shown(given)}")
 
     return whole_number
 

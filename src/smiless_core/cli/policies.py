@@ -7,7 +7,8 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -88,8 +89,9 @@ def choose(given: Sequence[str]) -> list[Chosen]:
     InvalidInputError
         If one is not known, its settings make no sense, or it cannot be loaded; it names option, policy and value.
     """
+    loaded = cache(load)  # for policies of one file to share their classes
     return [
-        Chosen(_own(own["file"], own["name"]), each, own["file"])
+        Chosen(_own(own["file"], own["name"], loaded), each, own["file"])
         if (own := _OWN.fullmatch(each))
         else Chosen(_built_in(each), each, None)
         for each in dict.fromkeys(given)
@@ -183,7 +185,7 @@ def load(file: str) -> types.ModuleType:
     return module
 
 
-def _own(file: str, name: str) -> Policy:
+def _own(file: str, name: str, load: Callable[[str], types.ModuleType]) -> Policy:
     """Return the policy of this name in a file: an instance, or what a class or a function gives without arguments."""
     place = f"{_OPTION} {file}:{name}"
     try:
@@ -199,7 +201,9 @@ def _own(file: str, name: str) -> Policy:
             policy = policy()
         for attribute in ("name", "fidelity", "start"):
             if not hasattr(policy, attribute):
-                raise InvalidInputError(f"a policy has name, fidelity and start, but {shown(policy)} no {attribute}")
+                raise InvalidInputError(
+                    f"a policy has name, fidelity and start, and {shown(policy)} has no {attribute}"
+                )
     except InvalidInputError as error:
         raise error.within(place=place) from None
     except (Exception, SystemExit) as error:

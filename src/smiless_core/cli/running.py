@@ -13,6 +13,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from threading import active_count
 from typing import NoReturn, TextIO, cast
 
 import typer
@@ -35,8 +36,8 @@ def main() -> NoReturn:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # they are for programmers, who say python -W
     code = run(sys.argv[1:])
-    if code == ExitCode.INTERRUPTED:
-        os._exit(code)  # what was abandoned may still run in a thread, and would not survive an orderly end
+    if code == ExitCode.INTERRUPTED and active_count() > 1:
+        os._exit(code)  # what was abandoned still runs in a thread, and would not survive an orderly end
     raise SystemExit(code)
 
 

@@ -63,7 +63,7 @@ RunSeed = Annotated[
     typer.Option(
         "--seed",
         metavar="N",
-        parser=whole_number_from(0),
+        parser=whole_number_from(0, most=2**64 - 1),
         help="Of cold starts, of policies, of the built-in trace and of a random placement; 0 by default.",
     ),
 ]
@@ -174,7 +174,7 @@ def simulate(
         (chosen,) = choose([policy])
         trace = scenario.trace()
         shown = (runs or output) is not None and trace.count * len(problem.application.functions) < _TIMELINE
-        with counting_bar("arrivals") as progress, naming_options("seed", "until"):
+        with counting_bar("arrivals") as progress, naming_options("until"):
             run = served(
                 problem,
                 trace,
@@ -252,7 +252,7 @@ def compare(
     """
     from smiless_core import catalog
     from smiless_core.cli.policies import choose, known_policies
-    from smiless_core.cli.workers import usual_workers, workers
+    from smiless_core.cli.processes import usual_workers, workers
     from smiless_core.simulator import compare as compared
 
     if no_report and output is not None:
@@ -272,7 +272,7 @@ def compare(
                 raise InvalidInputError(message, place=f"--policy {unsent.given}")
             count = 1
         files = [each.file for each in chosen if each.file is not None]
-        with counting_bar("runs") as progress, naming_options("seed"), workers(count, files) as executor:
+        with counting_bar("runs") as progress, workers(count, files) as executor:
             if progress is not None:
                 progress(0, len(problems) * len(chosen))
             found = compared(
@@ -290,7 +290,7 @@ def compare(
 
 def report(
     context: typer.Context,
-    runs: Annotated[
+    kept: Annotated[
         str, typer.Argument(metavar="RUNS.json", show_default=False, help="What --runs of other commands wrote.")
     ],
     output: Annotated[
@@ -305,9 +305,9 @@ def report(
 
     _require_places(output)
     _require_plotly(output)
-    kept = read_runs(runs)
-    with naming_files(runs):
-        write_report(output, kept, command=_command(context))
+    runs = read_runs(kept)
+    with naming_files(kept):
+        write_report(output, runs, command=_command(context))
     print_result(_page("", None, output))
     return ExitCode.DONE
 

@@ -98,7 +98,9 @@ class Candidates:
             for replicas in _REPLICAS[:2]:
                 yield {
                     each.function: Directive.of(each).replace(
-                        configuration=self._batching(each.function, each.configuration), max_replicas=replicas
+                        configuration=self._batching(each.function, each.configuration),
+                        repeats=True,
+                        max_replicas=replicas,
                     )
                     for each in plan
                 }

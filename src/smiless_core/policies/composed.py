@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
+from smiless_core.model.configuration import Configuration
 from smiless_core.model.directive import Directive
 from smiless_core.model.noun import Noun
 from smiless_core.model.problem import Problem
@@ -21,8 +23,9 @@ __all__ = ["Smiless"]
 
 _LONGEST_WAIT = 64  # arrivals between two plans
 _SKIPPED = 16  # one part in so many of a rehearsal is for instances to come up
-_EVIDENCE = 0.3  # misses to be expected at the target before the cautious beginning ends
+_EVIDENCE = 1.0  # misses to be expected at the target before the cautious beginning ends
 _STEPS = 200  # rehearsals of plans that differ in one step from the best one so far
+_ANY_LATENCY = 1e9  # seconds
 _WORTH = 0.97  # what another plan has to cost, compared with that in force: to change costs cold starts
 
 
@@ -76,8 +79,8 @@ class Smiless(Noun, frozen=True, kw_only=True):
 
     @property
     def fidelity(self) -> str:
-        """It is its own source."""
-        return "paper rule"
+        """How near it is to its source: it is that itself."""
+        return "own rule"
 
     @staticmethod
     def published(**settings: object) -> PublishedSmiless:
@@ -87,6 +90,14 @@ class Smiless(Noun, frozen=True, kw_only=True):
     def start(self, problem: Problem, *, now: float, seed: int) -> Decide:
         """Begin to decide for one application; see `Policy.start`."""
         return _Online(self, problem)
+
+
+class _Change(NamedTuple):
+    """Instances of new configurations are on their way, while the old ones go on to serve."""
+
+    ready: float  # when they are there, seconds
+    served: int  # and how many invocations have to have come
+    settled: Mapping[str, Directive]  # what functions do from then on
 
 
 class _Online:
@@ -101,17 +112,54 @@ class _Online:
         self._observed = 0
         self._due = 0
         self._in_force: Mapping[str, Directive] = {}
+        self._changing: _Change | None = None
 
     def __call__(self, seen: Observation) -> Decision:
         for t in seen.arrivals[self._observed :].tolist():
             self._predictor.observe(t)
         self._observed = len(seen.arrivals)
+        if self._changing is not None:
+            if seen.now < self._changing.ready or self._observed < self._changing.served:
+                return Decision(wake=self._waking(seen.now), at_arrivals=True)
+            settled, self._changing = self._changing.settled, None
+            return Decision(settled, at_arrivals=True)
         if self._observed < self._due:
             return Decision(at_arrivals=True)
         directives = self._plan(seen)
         changed = {name: each for name, each in directives.items() if self._in_force.get(name) != each}
+        self._changing, changed = self._change(changed, seen.now)
         self._in_force = directives
-        return Decision(changed, at_arrivals=True)
+        return Decision(changed, wake=self._waking(seen.now), at_arrivals=True)
+
+    def _waking(self, now: float) -> float | None:
+        """Return when instances of new configurations are ready, if that is still to come."""
+        return self._changing.ready if self._changing is not None and self._changing.ready > now else None
+
+    def _change(self, directives: Mapping[str, Directive], now: float) -> tuple[_Change | None, dict[str, Directive]]:
+        """Return what is to be done later and what now, for instances to be replaced before they go."""
+        at_once, settled = dict(directives), {}
+        ready, served = now, self._observed
+        for name, new in directives.items():
+            old = self._in_force.get(name)
+            if old is None or old.configuration == new.configuration:
+                continue
+            if old.max_replicas is None or new.max_replicas is None:
+                continue  # further instances start on request in any case
+            at_once[name] = new.replace(
+                min_replicas=max(new.min_replicas, 1),
+                max_replicas=new.max_replicas + old.max_replicas,
+                granted=_ANY_LATENCY,
+            )
+            settled[name] = new
+            ready = max(ready, now + self._cold_start(name, new.configuration))
+            if not new.min_replicas:  # a schedule counts from a service
+                served = self._observed + 1
+        return (_Change(ready, served, settled) if settled else None), at_once
+
+    def _cold_start(self, function: str, configuration: Configuration) -> float:
+        problem = self._problem
+        model = problem.profile(problem.application.index[function]).hardware[configuration.hardware]
+        return model.cold_start(std_multiple=problem.std_multiple, quantile=problem.cold_start_quantile)
 
     def _plan(self, seen: Observation) -> Mapping[str, Directive]:
         resident = self._candidates.resident()

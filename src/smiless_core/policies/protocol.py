@@ -87,7 +87,8 @@ class Policy(Protocol):
     name : str
         What tables call it.
     fidelity : str
-        "paper rule" where it does what its source says, else "simplified: " and what is missing.
+        "paper rule" where it does what its source says, else "simplified: " and what is missing. A policy of your own
+        may say anything else.
     """
 
     @property

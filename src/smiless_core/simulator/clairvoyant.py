@@ -13,11 +13,12 @@ cheapest share of a batch, and the gap as nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smiless_core.model.configuration import Readiness
+from smiless_core.model.configuration import Hardware, Readiness
 from smiless_core.model.problem import Problem
 from smiless_core.model.profiles import HardwareProfile
 from smiless_core.model.trace import Trace
@@ -48,32 +49,54 @@ def clairvoyant_cost(problem: Problem, trace: Trace, *, sampled: bool = True) ->
         Dollars in all; NaN where no configurations meet the SLA.
     """
     compiled = CompiledProblem(problem.replace(concurrency=1))
-    absorbed = compiled.absorbed(nanoseconds_down(problem.application.sla)) / 1e9
+    sla = problem.application.sla
+    absorbed = compiled.absorbed(nanoseconds_down(sla)) / 1e9
+    in_company = _in_company(trace, sla)
     cost = np.full(len(compiled.function), math.inf)
+    idle: dict[tuple[int, Hardware, bool], float] = {}
     for row, v in enumerate(compiled.function.tolist()):
         mode = compiled.mode(row)
         if mode.readiness is not Readiness.PREWARMED or absorbed[row] < 0.0:
             continue
-        configuration = mode.configuration
-        model = problem.profile(v).hardware[configuration.hardware]
-        mean, std = (model.cold_start_mean, model.cold_start_std) if sampled else (mode.cold_start, 0.0)
-        shared = _cheapest_share(model, configuration.size)
-        together = problem.application.sla if shared < mode.latency else -1.0
-        busy, idle = mode.latency, float(_shorter(np.array([math.inf]), mean, std)[0])
-        beside = False  # whether the arrival may share a batch with the one before
-        for first in range(0, trace.count - 1, _AT_A_TIME):
-            some = np.diff(trace.times[first : first + _AT_A_TIME + 1]) / 1e9
-            close = some <= together
-            least = np.maximum(some - (mode.latency + absorbed[row]), 0.0)
-            idle += float(_shorter(np.where(close, 0.0, least), mean, std).sum())
-            # The arrival at the end of each gap; that at its beginning has been counted, maybe as one without company.
-            before = np.concatenate([[beside], close[:-1]])
-            busy += float(np.where(close, shared, mode.latency).sum())
-            busy -= (mode.latency - shared) * float((close & ~before).sum())
-            beside = bool(close[-1])
-        cost[row] = mode.price * (busy + idle) / trace.count
-    found = compiled.cheapest(cost, sla=problem.application.sla)
+        hardware, size = mode.configuration.hardware, mode.configuration.size
+        model = problem.profile(v).hardware[hardware]
+        share = _cheapest_share(model, size)
+        batches = share < mode.latency
+        if (v, hardware, batches) not in idle:
+            mean, std = (model.cold_start_mean, model.cold_start_std) if sampled else (mode.cold_start, 0.0)
+            # What can be absorbed is what is left of the SLA: its sum with the latency is the same in all rows.
+            longest = mode.latency + float(absorbed[row])
+            idle[v, hardware, batches] = _idle(trace, longest, mean=mean, std=std, close=sla if batches else -1.0)
+        busy = mode.latency * (trace.count - in_company) + share * in_company
+        cost[row] = mode.price * (busy + idle[v, hardware, batches]) / trace.count
+    found = compiled.cheapest(cost, sla=sla)
     return found.cost * trace.count if found.choice is not None else math.nan
+
+
+def _gaps(trace: Trace) -> Iterator[NDArray[np.float64]]:
+    """Yield the gaps between arrivals, seconds, so many at a time."""
+    for first in range(0, trace.count - 1, _AT_A_TIME):
+        yield np.diff(trace.times[first : first + _AT_A_TIME + 1]) / 1e9
+
+
+def _in_company(trace: Trace, sla: float) -> int:
+    """Return how many arrivals may share a batch with the one before or after."""
+    count, beside = 0, False
+    for gaps in _gaps(trace):
+        close = gaps <= sla
+        # A gap has two ends: that at which it ends, and, unless the gap before was close too, that at which it begins.
+        count += int(close.sum()) + int((close & ~np.concatenate([[beside], close[:-1]])).sum())
+        beside = bool(close[-1])
+    return count
+
+
+def _idle(trace: Trace, longest: float, *, mean: float, std: float, close: float) -> float:
+    """Return the seconds that pass idle or initializing at least; gaps up to `close` count for nothing."""
+    seconds = float(_shorter(np.array([math.inf]), mean, std)[0])
+    for gaps in _gaps(trace):
+        least = np.maximum(gaps[gaps > close] - longest, 0.0)
+        seconds += float(_shorter(least, mean, std).sum())
+    return seconds
 
 
 def _cheapest_share(model: HardwareProfile, size: float) -> float:

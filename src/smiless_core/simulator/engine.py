@@ -29,7 +29,6 @@ from smiless_core.validation import number, shown, whole_number
 
 __all__ = ["simulate"]
 
-_FOREVER = np.iinfo(np.int64).max
 _AT_A_TIME = 200_000  # arrivals, between two reports of progress
 _MOST_SEED = 2**64 - 1
 
@@ -183,11 +182,10 @@ class _Course:
         """Return when the policy is to be asked again."""
         moments = []
         if decision.wake is not None:
-            wake = math.ceil(decision.wake * 1e9 - 1e-3) if decision.wake < FAR else _FOREVER
-            if wake <= self.serving.now:
+            if decision.wake <= self.serving.now / 1e9:
                 raise self._wrong(f"asks to be woken at {decision.wake:g} s, which is not later than now")
-            if wake < _FOREVER:
-                moments.append(wake)
+            if decision.wake < FAR:  # and a moment that is later only by a rounding is the next one
+                moments.append(max(math.ceil(decision.wake * 1e9 - 1e-3), self.serving.now + 1))
         if decision.at_arrivals and self._seen < len(self.times):
             moments.append(int(self.times[self._seen]) + 1)
         return min(moments, default=None)
@@ -290,6 +288,6 @@ def _from_zero(times: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return times counted from the first, read-only; the array itself where they already are."""
     if times[0] == 0:
         return times
-    shifted = times - times[0]
+    shifted: NDArray[np.int64] = times - times[0]
     shifted.flags.writeable = False
     return shifted

@@ -9,12 +9,14 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import wait
 from threading import Thread
+from threading import enumerate as enumerate_threads
 
 from smiless_core.cli.policies import load
 
 __all__ = ["usual_workers", "workers"]
 
 _MOST = 4
+_PATIENCE = 5.0  # seconds
 
 
 def usual_workers() -> int:
@@ -39,7 +41,7 @@ def workers(count: int, files: Sequence[str]) -> Iterator[Executor | None]:
     # Not forks of this process: it may have threads, which would be missing there, with their locks held.
     context = get_context("forkserver")
     context.set_forkserver_preload(["smiless_core"])
-    before = set(active_children())
+    before, threads = set(active_children()), set(enumerate_threads())
     with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(tuple(files),)) as executor:
         # The processes inherit this: an interruption is for the command alone, which then ends them.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -50,9 +52,12 @@ def workers(count: int, files: Sequence[str]) -> Iterator[Executor | None]:
         try:
             yield executor
         except BaseException:
+            # In this order: the executor is to forget what was canceled before it sees that processes have ended.
             executor.shutdown(wait=False, cancel_futures=True)
             for process in set(active_children()) - before:
                 process.terminate()
+            for thread in set(enumerate_threads()) - threads:
+                thread.join(_PATIENCE)
             raise
 
 
