@@ -156,9 +156,8 @@ def _cost_measured(experiment: Experiment) -> str:
         told.append(f"The best of {len(HINDSIGHT)} fixed settings, chosen with hindsight: {_range(best.values())}.")
     named = _savings(experiment, lambda result: result.system in IN_PAPER and result.met)
     if named:
-        told.append(
-            f"Of the paper's systems, simplified here and no headline, {_and(sorted({each for _, each in named}))}: {_range(named.values())}."
-        )
+        systems = _and(sorted({each for _, each in named}))
+        told.append(f"Of the paper's systems, simplified here and no headline, {systems}: {_range(named.values())}.")
     return " ".join(told)
 
 
@@ -265,7 +264,7 @@ def _ablations_measured(experiment: Experiment) -> str:
 def _systems(experiment: Experiment) -> str:
     return (
         f"![Cost and attainment of all systems by SLA]({FIGURES[0]})\n\n{_table(experiment)}\n\n"
-        f"*{BEST}*: the cheapest of {len(KEEP_ALIVES)} fixed keep-alives and {len(REPLICAS)} numbers of instances kept"
+        f"*{BEST}*: the cheapest of {len(KEEP_ALIVES)} fixed keep-alive rules and {len(REPLICAS)} numbers of instances kept"
         " up that meets the target on these very arrivals, else the one that comes closest to it."
     )
 

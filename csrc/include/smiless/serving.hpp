@@ -184,7 +184,7 @@ class Serving {
     Time next = SwitchingPolicy::forever;  // absent: start; busy: finish; else: when it is let go
     Time starts = 0, ready = 0;
     Time served = unknown, finished = unknown;  // the arrival served last, and when; zeros of a schedule's clock
-    Time own_until = unknown;  // when a timed start that has not served is let go
+    Time own_until = unknown;                   // when a timed start that has not served is let go
     int64_t serial = 0;
     std::vector<Request> requests;  // that it serves, or initializes for
   };
