@@ -264,7 +264,7 @@ def _ablations_measured(experiment: Experiment) -> str:
 def _systems(experiment: Experiment) -> str:
     return (
         f"![Cost and attainment of all systems by SLA]({FIGURES[0]})\n\n{_table(experiment)}\n\n"
-        f"*{BEST}*: the cheapest of {len(KEEP_ALIVES)} fixed keep-alive rules and {len(REPLICAS)} numbers of instances kept"
+        f"*{BEST}*: the cheapest of {len(KEEP_ALIVES)} keep-alive rules and {len(REPLICAS)} numbers of instances kept"
         " up that meets the target on these very arrivals, else the one that comes closest to it."
     )
 
