@@ -23,7 +23,7 @@ __all__ = ["Smiless"]
 
 _LONGEST_WAIT = 64  # arrivals between two plans
 _SKIPPED = 16  # one part in so many of a rehearsal is for instances to come up
-_EVIDENCE = 1.0  # misses to be expected at the target before the cautious beginning ends
+_EVIDENCE = 0.3  # misses to be expected at the target before the cautious beginning ends
 _STEPS = 200  # rehearsals of plans that differ in one step from the best one so far
 _ANY_LATENCY = 1e9  # seconds
 _WORTH = 0.97  # what another plan has to cost, compared with that in force: to change costs cold starts
