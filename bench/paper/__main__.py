@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.paper import lineup, pictures
-from bench.paper.evaluation import Experiment, run_all, summed
+from bench.paper.evaluation import by_trace, run_all, summed
 from bench.paper.page import FIGURES, Findings, page
 from bench.paper.planning import LENGTHS, enumerated, overhead
 from bench.summary import measured_where, provenance
-from smiless_core import SmilessError, Trace
+from smiless_core import Comparison, Policy, SmilessError, Trace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SEEDS = 2
 HOURS = 4.0
 
 
@@ -34,7 +35,7 @@ def main() -> int:
         " (default: $SMILESS_TRACES)",
     )
     parser.add_argument("--slas", type=_numbers, default=lineup.SLAS, metavar="S,S,...", help="seconds")
-    parser.add_argument("--seeds", type=int, default=3, help="how many traces are drawn of each kind")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many traces are drawn of each kind")
     parser.add_argument("--hours", type=float, default=HOURS, help="of each of them")
     parser.add_argument("--lengths", type=_numbers, default=LENGTHS, metavar="N,N,...", help="of chains")
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", help="directory to write")
@@ -74,22 +75,22 @@ def found(arguments: argparse.Namespace) -> Findings:
         console=Console(stderr=True),
     ) as progress:
 
-        def run(
-            title: str, traces: Sequence[Trace], slas: Sequence[float], *, one_by_one: bool
-        ) -> dict[str, Experiment]:
+        def run(title: str, policies: Sequence[Policy], traces: Sequence[Trace], slas: Sequence[float]) -> Comparison:
             task = progress.add_task(title, total=None)
 
             def shown(finished: int, total: int) -> None:
                 progress.update(task, completed=finished, total=total)
 
-            runs = run_all(problems, traces, policies, slas=slas, directory=arguments.runs, progress=shown)
-            return summed(runs, one_by_one=one_by_one)
+            return run_all(problems, traces, policies, slas=slas, directory=arguments.runs, progress=shown)
 
-        all_mixed = run("all systems", mixed, arguments.slas, one_by_one=False)[""]
-        drawn_bursts = lineup.bursts(arguments.seeds, seconds=seconds)
-        all_bursts = run("bursts", drawn_bursts, ends, one_by_one=False)[""]
-        regular = run("arrivals at fixed intervals", lineup.regular(), ends[:1], one_by_one=True)
-        recorded = run("recorded arrivals", sampled, ends, one_by_one=True) if sampled else {}
+        all_mixed = summed(
+            run("all systems", policies, mixed, arguments.slas),
+            run("ours on CPUs only", [lineup.OURS_HOMOGENEOUS], mixed, ends),
+        )
+        all_bursts = summed(run("bursts", policies, lineup.bursts(arguments.seeds, seconds=seconds), ends))
+        every = [lineup.OURS_HOMOGENEOUS, *policies]
+        regular = by_trace(run("arrivals at fixed intervals", every, lineup.regular(), ends[:1]))
+        recorded = by_trace(run("recorded arrivals", policies, sampled, ends)) if sampled else {}
         optimum = enumerated(problems, arguments.slas)
         lengths = [int(length) for length in arguments.lengths]
         overheads = [overhead(length) for length in progress.track(lengths, description="planning time")]
@@ -110,7 +111,7 @@ def _command(arguments: argparse.Namespace) -> str:
     options = " --trace TRACES" if arguments.trace else ""
     if tuple(arguments.slas) != lineup.SLAS:
         options += f" --slas {','.join(f'{sla:g}' for sla in arguments.slas)}"
-    if arguments.seeds != 3:
+    if arguments.seeds != SEEDS:
         options += f" --seeds {arguments.seeds}"
     if arguments.hours != HOURS:
         options += f" --hours {arguments.hours:g}"

@@ -116,10 +116,18 @@ def run_all(
     return sweep(problems, traces, policies, slas=slas, directory=directory / _code(), progress=progress)
 
 
-def summed(runs: Comparison, *, one_by_one: bool = False) -> dict[str, Experiment]:
-    """Sum runs up over their traces, or for each trace by itself."""
-    names = dict.fromkeys(run.trace for run in runs) if one_by_one else {"": None}
-    return {name: _experiment([run for run in runs if name in ("", run.trace)], dict(runs.failed)) for name in names}
+def summed(*comparisons: Comparison) -> Experiment:
+    """Sum runs up over their traces."""
+    runs = [run for comparison in comparisons for run in comparison]
+    return _experiment(runs, {title: why for each in comparisons for title, why in each.failed.items()})
+
+
+def by_trace(comparison: Comparison) -> dict[str, Experiment]:
+    """Sum runs up for each trace by itself."""
+    return {
+        name: _experiment([run for run in comparison if run.trace == name], dict(comparison.failed))
+        for name in dict.fromkeys(run.trace for run in comparison)
+    }
 
 
 def _experiment(runs: Sequence[Run], failed: dict[str, str]) -> Experiment:

@@ -53,7 +53,7 @@ class Panel(NamedTuple):
 
 
 WIDTH, HEIGHT = 250, 170
-LEFT, TOP, GAP_X, GAP_Y = 58, 34, 66, 62
+LEFT, TOP, GAP_X, GAP_Y = 64, 34, 66, 62
 
 
 def figure(title: str, rows: Sequence[Sequence[Panel]], *, notes: Sequence[str] = ()) -> str:
@@ -61,7 +61,7 @@ def figure(title: str, rows: Sequence[Sequence[Panel]], *, notes: Sequence[str] 
     labels = dict.fromkeys(line.label for panels in rows for panel in panels for line in panel.lines)
     colors = {label: COLORS[at % len(COLORS)] for at, label in enumerate(labels)}
     dashed = {line.label: line.dashed for panels in rows for panel in panels for line in panel.lines}
-    width = LEFT + max(map(len, rows)) * (WIDTH + GAP_X) - GAP_X + 20
+    width = LEFT + max(map(len, rows)) * (WIDTH + GAP_X) - GAP_X + 24
     parts = []
     for row, panels in enumerate(rows):
         for column, panel in enumerate(panels):
@@ -116,6 +116,8 @@ def decades(values: Iterable[float], *, steps: Sequence[float] = (1, 2, 5)) -> l
     """Return round numbers that enclose values on a logarithmic axis."""
     known = list(values)
     low, high = min(known), max(known)
+    if max(known) > 20 * min(known):
+        steps = steps[:1]
     marks = [step * 10.0**power for power in range(-9, 10) for step in steps]
     first = max(at for at, mark in enumerate(marks) if mark <= low)
     last = min(at for at, mark in enumerate(marks) if mark >= high)

@@ -5,7 +5,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.paper.evaluation import BEST, Experiment, Place, Result, ours
-from bench.paper.lineup import ABLATIONS, GAPS, HINDSIGHT, IN_PAPER, KEEP_ALIVES, OURS, PUBLISHED, REPLICAS, RIVALS
+from bench.paper.lineup import (
+    ABLATIONS,
+    GAPS,
+    HINDSIGHT,
+    IN_PAPER,
+    KEEP_ALIVES,
+    LEAST,
+    MOST,
+    OURS,
+    PUBLISHED,
+    REPLICAS,
+    RIVALS,
+)
 from bench.paper.planning import INTERVALS, SECONDS, SLA_OF_ONE, Optimum, Overhead
 from bench.rows import shown
 from bench.summary import table
@@ -116,7 +128,7 @@ def _claims(findings: Findings) -> str:
         ],
         ["the SLA is met for all requests", _sla_measured(findings), _sla_reasons(findings)],
         [
-            "the ablations SMIless-Homo (one kind of hardware) and SMIless-No-DAG (windows do not follow it)",
+            "the ablations SMIless-Homo (one kind of hardware) and SMIless-No-DAG (windows that do not follow the DAG)",
             _ablations_measured(findings.mixed),
             "One window per function and one point forecast, as published; where the cheapest configurations are CPUs"
             " anyway, CPUs only is the same system.",
@@ -420,8 +432,9 @@ def _regular(findings: Findings) -> str:
 
 def _sampled(findings: Findings) -> str:
     return (
-        "Arrivals are counted by the minute there, and placed at random within it. An application is served as if it"
-        " were invoked like the function.\n\n" + _by_trace(findings.sampled, LISTED)
+        f"Whole traces of {len(findings.sampled)} functions with {LEAST} to {MOST:,} arrivals: counted by the minute,"
+        " and placed at random within it. An application is served as if it were invoked like the function.\n\n"
+        + _by_trace(findings.sampled, LISTED)
     )
 
 

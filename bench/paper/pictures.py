@@ -1,6 +1,6 @@
 """Results as figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bench.paper.evaluation import BEST, Experiment, Place, Result
@@ -9,6 +9,7 @@ from bench.paper.lineup import OURS, PUBLISHED, RIVALS
 from bench.paper.planning import Overhead
 
 SHOWN = tuple(dict.fromkeys([OURS.name, PUBLISHED.name, BEST, *(policy.name for policy in RIVALS)]))
+LATE = Axis((0.001, 0.01, 0.1, 1.0), lambda share: f"{'≤ ' * (share == 0.001)}{100 * share:g} %", log=True)
 FILLED = "Filled: the target is met. Dashed: simplified systems."
 
 
@@ -35,33 +36,34 @@ def systems(experiment: Experiment) -> str:
         names = [name for name in SHOWN if all(name in results for results in found.values())]
 
         def lines(
-            value: str, found: dict[float, dict[str, Result]] = found, names: Sequence[str] = names
+            value: Callable[[Result], float],
+            found: dict[float, dict[str, Result]] = found,
+            names: Sequence[str] = names,
         ) -> list[Line]:
             return [
                 Line(
                     name,
-                    [Point(sla, getattr(results[name], value), results[name].met) for sla, results in found.items()],
+                    [Point(sla, value(results[name]), results[name].met) for sla, results in found.items()],
                     any(results[name].simplified for results in found.values()),
                 )
                 for name in names
             ]
 
-        costs = [results[name].cost for results in found.values() for name in names]
-        attained = min(results[name].attainment for results in found.values() for name in names)
-        rows[0].append(Panel(f"{application}: cost", slas, _dollars(costs), lines("cost")))
+        costs = _dollars([results[name] for results in found.values() for name in names])
+        rows[0].append(Panel(f"{application}: cost", slas, costs, lines(_cost)))
         rows[1].append(
             Panel(
-                f"{application}: in time",
+                f"{application}: late",
                 slas,
-                _shares(attained),
-                lines("attainment"),
-                mark=next(iter(found.values()))[OURS.name].target,
+                LATE,
+                lines(_late),
+                mark=1.0 - next(iter(found.values()))[OURS.name].target,
             )
         )
     return figure(
         "Cost and attainment of all systems by SLA",
         rows,
-        notes=["Above: dollars per million invocations. Below: the part of them within the SLA.", FILLED],
+        notes=["Above: dollars per million invocations. Below: the part of them that miss the SLA.", FILLED],
     )
 
 
@@ -79,18 +81,18 @@ def scattered(experiment: Experiment, title: str) -> str:
             panels.append(
                 Panel(
                     f"{application}, {sla:g} s",
-                    _dollars([result.cost for result in shown]),
-                    _shares(min(result.attainment for result in shown)),
-                    [
-                        Line(each.system, [Point(each.cost, each.attainment, each.met)], each.simplified)
-                        for each in shown
-                    ],
+                    _dollars(shown),
+                    LATE,
+                    [Line(each.system, [Point(_cost(each), _late(each), each.met)], each.simplified) for each in shown],
                     joined=False,
-                    mark=shown[0].target,
+                    mark=1.0 - shown[0].target,
                 )
             )
         rows.append(panels)
-    notes = ["Across: dollars per million invocations. Upwards: the part of them within the SLA.", FILLED]
+    notes = [
+        "Across: dollars per million. Upwards: the part of them that miss the SLA. Best: on the left, below.",
+        FILLED,
+    ]
     return figure(title, rows, notes=notes)
 
 
@@ -111,19 +113,20 @@ def overheads(found: Sequence[Overhead]) -> str:
     return figure(
         "Planning time by the number of functions",
         [[Panel("planning time, by functions of a chain", lengths, times, lines)]],
-        notes=["Timings: they differ from", "run to run."],
+        notes=["Timings: they differ", "from run to run."],
     )
 
 
-def _dollars(costs: Sequence[float]) -> Axis:
-    return Axis(decades(costs), lambda cost: f"{1e6 * cost:,.0f} $", log=True)
+def _cost(result: Result) -> float:
+    return 1e6 * result.cost
 
 
-def _shares(least: float) -> Axis:
-    step = 0.1 if least > 0.5 else 0.2
-    low = max(0.0, (least // step) * step)
-    ticks = [round(low + step * at, 1) for at in range(round((1.0 - low) / step) + 1)]
-    return Axis(ticks, lambda share: f"{100 * share:.0f} %")
+def _late(result: Result) -> float:
+    return max(1.0 - result.attainment, LATE.ticks[0])
+
+
+def _dollars(results: Sequence[Result]) -> Axis:
+    return Axis(decades([_cost(result) for result in results]), lambda cost: f"{cost:,.0f}", log=True)
 
 
 def _time(seconds: float) -> str:

@@ -175,3 +175,24 @@ def test_no_file_of_records_is_left_of_a_run_that_fails(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match="cannot be written"):
         sc.simulate(PROBLEM, ARRIVALS, POLICIES[1], records=tmp_path / "no" / "records.parquet")
+
+
+def test_the_table_names_no_simplified_policy_in_its_headline():
+    runs = sc.compare(PROBLEM, ARRIVALS, [sc.baselines.GrandSLAm(), sc.baselines.FixedKeepAlive(seconds=500.0)])
+    headline = str(runs).split("\n\n")[0]
+    assert "GrandSLAm" not in headline
+    assert "of those that are not simplified" in " ".join(headline.split())
+    assert "GrandSLAm *" in str(runs)
+
+
+def test_settings_hold_no_addresses(tmp_path):
+    run = sc.simulate(PROBLEM, ARRIVALS, Counting(tmp_path))
+    assert run.settings == "Counting"
+    assert sc.simulate(PROBLEM, ARRIVALS, POLICIES[0]).settings.startswith("FixedKeepAlive(seconds=12.0")
+
+
+@pytest.mark.parametrize("target", [0.05, 0.5, 1.0])
+def test_the_policy_of_this_library_takes_any_target(target):
+    problem = sc.Problem(sc.catalog.application("image-query"), sc.catalog.profiles(), sc.catalog.prices())
+    run = sc.simulate(problem, ARRIVALS, sc.Smiless(target=target) if target < 1.0 else sc.Smiless())
+    assert run.count == ARRIVALS.count

@@ -23,6 +23,7 @@ __all__ = ["Smiless"]
 
 _LONGEST_WAIT = 64  # arrivals between two plans
 _SKIPPED = 16  # one part in so many of a rehearsal is for instances to come up
+_MOST_LATE = 0.99  # of invocations: a plan is to be for some of them
 _EVIDENCE = 0.3  # misses to be expected at the target before the cautious beginning ends
 _STEPS = 200  # rehearsals of plans that differ in one step from the best one so far
 _ANY_LATENCY = 1e9  # seconds
@@ -203,4 +204,4 @@ class _Online:
             return 0.0
         ahead = self._policy.settle / allowed
         rest = allowed + (allowed * np.count_nonzero(responses >= 0.0) - late) / ahead
-        return float(np.clip(rest, allowed / 10.0, 2.0 * allowed))
+        return float(np.clip(rest, allowed / 10.0, min(2.0 * allowed, _MOST_LATE)))

@@ -56,13 +56,17 @@ def _headline(runs: Sequence[Run], columns: int) -> str:
     run = runs[0]
     asked = f"{run.application.name}: {run.count:,} invocations of {run.trace} in {_duration(run.end - run.begin)}"
     asked += f", {share(run.target)} of them to be answered within {exact_seconds(run.sla)}."
-    meeting = [each for each in runs if each.meets_target]
-    if not meeting:
-        best = max(runs, key=lambda each: each.attainment)
-        verdict = f"No policy meets the target; {best.policy} comes closest, {reached(best.attainment)} in time."
-    else:
+    whole = [each for each in runs if not each.fidelity.startswith("simplified")]
+    meeting = [each for each in whole if each.meets_target]
+    among = "" if len(whole) == len(runs) else " of those that are not simplified"
+    if meeting:
         best = min(meeting, key=lambda each: each.cost)
-        verdict = f"Cheapest that meets the target: {best.policy}, {per_million(best.cost)} per million."
+        verdict = f"Cheapest that meets the target{among}: {best.policy}, {per_million(best.cost)} per million."
+    elif whole:
+        best = max(whole, key=lambda each: each.attainment)
+        verdict = f"No policy{among} meets the target; {best.policy} comes closest, {reached(best.attainment)} in time."
+    else:
+        verdict = "All policies are simplified."
     return wrapped(f"{asked} {verdict}", columns)
 
 
