@@ -62,7 +62,7 @@ def served(run: Run, v: int) -> list[dict[str, int]]:
     ]
 
 
-@examples(60)
+@examples(300)
 @given(problems(), limits(), traces(), st.integers(0, 10**6), st.booleans())
 def test_every_request_is_served_once_and_what_there_was_is_billed(problem, limits, trace, whim, sampled):
     problem = problem.replace(limits=limits)
@@ -131,7 +131,7 @@ def test_every_request_is_served_once_and_what_there_was_is_billed(problem, limi
     assert run.cost_split["initializing"] == pytest.approx(spent["initializing"], rel=1e-12)
 
 
-@examples(25)
+@examples(100)
 @given(problems(), limits(), traces(), st.integers(0, 10**6))
 def test_no_more_instances_than_the_platform_has(problem, limits, trace, whim):
     problem = problem.replace(limits=limits)
@@ -142,7 +142,7 @@ def test_no_more_instances_than_the_platform_has(problem, limits, trace, whim):
         assert there.max() <= (math.inf if limits.max_replicas is None else limits.max_replicas)
 
 
-@examples(25)
+@examples(100)
 @given(problems(), traces(), st.integers(1, 3), st.integers(0, 3), st.booleans())
 def test_no_fewer_instances_than_the_platform_keeps(problem, trace, least, own, announces):
     problem = problem.replace(limits=sc.Limits(min_replicas=least, announces_arrivals=announces))
@@ -159,7 +159,7 @@ def test_no_fewer_instances_than_the_platform_keeps(problem, trace, least, own, 
             assert sum(each["starts"] < middle < each["ends"] for each in lives) >= max(least, own)
 
 
-@examples(15)
+@examples(40)
 @given(problems(), limits(), traces(), st.integers(0, 10**6), st.integers(0, 2**64 - 1))
 def test_a_seed_gives_the_same_bytes(tmp_path_factory, problem, limits, trace, whim, seed):
     problem = problem.replace(limits=limits)
@@ -172,7 +172,7 @@ def test_a_seed_gives_the_same_bytes(tmp_path_factory, problem, limits, trace, w
     assert written[0] == written[1]
 
 
-@examples(25)
+@examples(100)
 @given(problems(), traces(), st.integers(0, 10**6))
 def test_time_may_begin_at_any_time(problem, trace, whim):
     """A trace with seconds since 1970 is served as one that begins at 0."""
