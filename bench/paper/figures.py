@@ -53,7 +53,7 @@ class Panel(NamedTuple):
 
 
 WIDTH, HEIGHT = 250, 170
-LEFT, TOP, GAP_X, GAP_Y = 64, 34, 66, 62
+LEFT, TOP, GAP_X, GAP_Y = 70, 34, 84, 62
 
 
 def figure(title: str, rows: Sequence[Sequence[Panel]], *, notes: Sequence[str] = ()) -> str:

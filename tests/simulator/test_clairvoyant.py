@@ -68,5 +68,13 @@ def test_the_mean_of_the_shorter_of_a_time_and_a_cold_start(mean, std):
     else:
         law = stats.norm(mean, std)
         expected = [integrate.quad(law.sf, 0.0, x, points=[min(x, mean)])[0] for x in times]
-    assert _shorter(times, mean, std) == pytest.approx(expected, abs=1e-7)
-    assert _shorter(np.array([math.inf]), mean, std)[0] == pytest.approx(_shorter(np.array([1e3]), mean, std)[0])
+    assert [_shorter(x, mean, std) for x in times.tolist()] == pytest.approx(expected, abs=1e-7)
+    assert _shorter(math.inf, mean, std) == pytest.approx(_shorter(1e3, mean, std))
+
+
+def test_rounding_gaps_lowers_the_bound_by_little():
+    problem = sc.Problem(sc.catalog.application("amber-alert"), sc.catalog.profiles(), sc.catalog.prices())
+    many = np.cumsum(np.random.default_rng(1).exponential(6.0, 2003))
+    rounded = sc.clairvoyant_cost(problem, sc.Trace.from_seconds(many))
+    exact = sc.clairvoyant_cost(problem, sc.Trace.from_seconds(many[:2000]))
+    assert exact * 0.98 <= rounded <= exact * 1.001

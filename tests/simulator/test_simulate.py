@@ -167,6 +167,15 @@ def test_until():
     assert (run.end, run.total_cost) == (30.0, 30.0)
 
 
+def test_what_was_not_answered_before_time_ended_is_late():
+    problem = chain(1.0, sla=9.0)
+    run = sc.simulate(problem, trace(0.0, 10.0), Told(kept(problem, 2.0)), sampled=False, until=11.0)
+    assert run.responses.tolist() == [4.0, math.inf]
+    assert run.late.tolist() == [False, True]
+    assert run.percentile(99) == math.inf
+    assert run.to_dict()["latency"]["p99"] is None
+
+
 class Answers:
     """Answers the second question with something else."""
 

@@ -1,33 +1,35 @@
 """What a policy pays at least that knows the future and meets every SLA.
 
-For one function on one configuration (price p, latency L, cold start T), let sigma be the longest wait that the SLA can
-absorb there in any plan, and x the time from one arrival to the next. The service of the later one begins at least
-``x - L - sigma`` after all earlier services have ended, so the instance that serves it was idle for so long, or
+For one function on one configuration (price p, latency L, cold start T), let sigma be the longest wait that the SLA
+can absorb there in any plan, and x the time from one arrival to the next. The service of the later one begins at
+least ``x - L - sigma`` after all earlier services have ended, so the instance that serves it was idle for so long, or
 initialized since it served last: ``min(max(0, x - L - sigma), T)`` instance-seconds, besides the service itself. The
 first arrival takes T. What is billed at different gaps is billed at different times or to different instances, so it
-adds up. Each function on its own, on the modes of least summed cost that meet the SLA: no policy that meets every SLA
-is cheaper. Where requests may share a batch (arrivals no further apart than the SLA), a service is reckoned as the
-cheapest share of a batch, and the gap as nothing.
+adds up, and so do functions. Each arrival is served by the modes of least summed cost that meet the SLA, whatever
+served those before: no policy that meets every SLA is cheaper. Where requests may share a batch (arrivals no further
+apart than the SLA), a service is reckoned as the cheapest share of a batch, and the gap as nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
 
 import numpy as np
-from numpy.typing import NDArray
 
-from smiless_core.model.configuration import Hardware, Readiness
+from smiless_core.model.configuration import Readiness
 from smiless_core.model.problem import Problem
-from smiless_core.model.profiles import HardwareProfile
+from smiless_core.model.profiles import HardwareProfile, Profile
 from smiless_core.model.trace import Trace
 from smiless_core.solver import CompiledProblem
+from smiless_core.solver.modes import Mode
 from smiless_core.timing import nanoseconds_down
 
 __all__ = ["clairvoyant_cost"]
 
 _AT_A_TIME = 1 << 20  # gaps
+_MANY = 2_000  # different gaps: a search for each takes longer than rounding is worth
+_STEP = 0.02  # between gaps that are told apart then, as a fraction
 
 
 def clairvoyant_cost(problem: Problem, trace: Trace, *, sampled: bool = True) -> float:
@@ -48,55 +50,87 @@ def clairvoyant_cost(problem: Problem, trace: Trace, *, sampled: bool = True) ->
     float
         Dollars in all; NaN where no configurations meet the SLA.
     """
-    compiled = CompiledProblem(problem.replace(concurrency=1))
+    compiled = CompiledProblem(_one_at_a_time(problem))
     sla = problem.application.sla
     absorbed = compiled.absorbed(nanoseconds_down(sla)) / 1e9
-    in_company = _in_company(trace, sla)
-    cost = np.full(len(compiled.function), math.inf)
-    idle: dict[tuple[int, Hardware, bool], float] = {}
-    for row, v in enumerate(compiled.function.tolist()):
-        mode = compiled.mode(row)
-        if mode.readiness is not Readiness.PREWARMED or absorbed[row] < 0.0:
-            continue
-        hardware, size = mode.configuration.hardware, mode.configuration.size
-        model = problem.profile(v).hardware[hardware]
-        share = _cheapest_share(model, size)
-        batches = share < mode.latency
-        if (v, hardware, batches) not in idle:
-            mean, std = (model.cold_start_mean, model.cold_start_std) if sampled else (mode.cold_start, 0.0)
-            # What can be absorbed is what is left of the SLA: its sum with the latency is the same in all rows.
-            longest = mode.latency + float(absorbed[row])
-            idle[v, hardware, batches] = _idle(trace, longest, mean=mean, std=std, close=sla if batches else -1.0)
-        busy = mode.latency * (trace.count - in_company) + share * in_company
-        cost[row] = mode.price * (busy + idle[v, hardware, batches]) / trace.count
-    found = compiled.cheapest(cost, sla=sla)
-    return found.cost * trace.count if found.choice is not None else math.nan
+    rows = [
+        _Row(row, problem, v, compiled.mode(row), float(absorbed[row]), sampled)
+        for row, v in enumerate(compiled.function.tolist())
+        if compiled.mode(row).readiness is Readiness.PREWARMED and absorbed[row] >= 0.0
+    ]
+    total = 0.0
+    for (gap, close), count in (_counted(trace, sla) or _counted(trace, sla, rounded=True)).items():
+        cost = np.full(len(compiled.function), math.inf)
+        for row in rows:
+            cost[row.at] = row.cost(gap, close=close, sla=sla)
+        found = compiled.cheapest(cost, sla=sla)
+        if found.choice is None:
+            return math.nan
+        total += found.bound * count
+    return total
 
 
-def _gaps(trace: Trace) -> Iterator[NDArray[np.float64]]:
-    """Yield the gaps between arrivals, seconds, so many at a time."""
+def _one_at_a_time(problem: Problem) -> Problem:
+    """Return the problem where single requests are served, as they are where no other one is there."""
+    profiles = {
+        name: Profile(
+            name,
+            {
+                hardware: model.replace(batches=(1, *(batch for batch in model.batches if batch > 1)))
+                for hardware, model in profile.hardware.items()
+            },
+        )
+        for name, profile in problem.profiles.items()
+    }
+    return problem.replace(profiles=profiles, concurrency=1)
+
+
+class _Row:
+    """One mode of one function."""
+
+    def __init__(self, at: int, problem: Problem, v: int, mode: Mode, absorbed: float, sampled: bool) -> None:
+        model = problem.profile(v).hardware[mode.configuration.hardware]
+        self.at = at
+        self._price = mode.price
+        self._latency = mode.latency
+        self._share = _cheapest_share(model, mode.configuration.size)
+        self._free = mode.latency + absorbed
+        self._mean, self._std = (model.cold_start_mean, model.cold_start_std) if sampled else (mode.cold_start, 0.0)
+
+    def cost(self, gap: float, *, close: bool, sla: float) -> float:
+        """Return what the arrival after a gap costs at least; `close` if it may share a batch with another."""
+        shared = close and self._share < self._latency
+        idle = 0.0 if shared and gap <= sla else _shorter(max(gap - self._free, 0.0), self._mean, self._std)
+        return self._price * ((self._share if shared else self._latency) + idle)
+
+
+def _counted(trace: Trace, sla: float, *, rounded: bool = False) -> Counter[tuple[float, bool]]:
+    """Count the arrivals by the gap before, and by whether another one is as near as the SLA.
+
+    Empty where too many gaps differ for a search for each. They may be rounded down: costs do not fall with the gap, so
+    what is less is still a bound.
+    """
+    counts: Counter[tuple[float, bool]] = Counter()
+    first_is_close = trace.count > 1 and bool(trace.times[1] - trace.times[0] <= sla * 1e9)
+    counts[math.inf, first_is_close] += 1
     for first in range(0, trace.count - 1, _AT_A_TIME):
-        yield np.diff(trace.times[first : first + _AT_A_TIME + 1]) / 1e9
-
-
-def _in_company(trace: Trace, sla: float) -> int:
-    """Return how many arrivals may share a batch with the one before or after."""
-    count, beside = 0, False
-    for gaps in _gaps(trace):
+        gaps = np.diff(trace.times[first : first + _AT_A_TIME + 2]) / 1e9
         close = gaps <= sla
-        # A gap has two ends: that at which it ends, and, unless the gap before was close too, that at which it begins.
-        count += int(close.sum()) + int((close & ~np.concatenate([[beside], close[:-1]])).sum())
-        beside = bool(close[-1])
-    return count
-
-
-def _idle(trace: Trace, longest: float, *, mean: float, std: float, close: float) -> float:
-    """Return the seconds that pass idle or initializing at least; gaps up to `close` count for nothing."""
-    seconds = float(_shorter(np.array([math.inf]), mean, std)[0])
-    for gaps in _gaps(trace):
-        least = np.maximum(gaps[gaps > close] - longest, 0.0)
-        seconds += float(_shorter(least, mean, std).sum())
-    return seconds
+        company = close.copy()
+        company[:-1] |= close[1:]
+        used = min(_AT_A_TIME, len(gaps))  # one more gap is there to tell whether the next arrival is near
+        gaps, company = gaps[:used], company[:used]
+        if rounded:
+            # Down to a step above the SLA, and to nothing below it.
+            steps = np.floor(np.log(np.maximum(gaps, sla) / sla) / _STEP)
+            gaps = np.where(close[:used], 0.0, np.clip(sla * np.exp(steps * _STEP), sla, gaps))
+        for near in (False, True):
+            values, times = np.unique(gaps[company == near], return_counts=True)
+            for value, count in zip(values.tolist(), times.tolist(), strict=True):
+                counts[value, near] += count
+            if len(counts) > _MANY and not rounded:
+                return Counter()
+    return counts
 
 
 def _cheapest_share(model: HardwareProfile, size: float) -> float:
@@ -104,15 +138,15 @@ def _cheapest_share(model: HardwareProfile, size: float) -> float:
     return min(model.latency(b, size, extrapolate=True) / b for b in {1, *model.batches})
 
 
-def _shorter(x: NDArray[np.float64], mean: float, std: float) -> NDArray[np.float64]:
+def _shorter(x: float, mean: float, std: float) -> float:
     """Return the mean of the shorter of x and a cold start, normal and cut at 0: the integral of its survival to x."""
     if std == 0.0:
-        return np.minimum(x, mean)
-    from scipy.special import ndtr  # late: only those who simulate load it
+        return min(x, mean)
 
-    def integral(u: NDArray[np.float64]) -> NDArray[np.float64]:
-        density = np.exp(-u * u / 2.0) / math.sqrt(2.0 * math.pi)
-        area: NDArray[np.float64] = np.where(np.isneginf(u), 0.0, u) * ndtr(u) + density
-        return area
+    def integral(u: float) -> float:
+        if u == -math.inf:
+            return 0.0
+        below = 0.5 * math.erfc(-u / math.sqrt(2.0))
+        return u * below + math.exp(-u * u / 2.0) / math.sqrt(2.0 * math.pi)
 
-    return std * (integral(np.array([mean / std])) - integral((mean - x) / std))
+    return std * (integral(mean / std) - integral((mean - x) / std))

@@ -63,7 +63,8 @@ def simulate(
     seed : int, default 0
         Of cold starts, and for the policy; 0 to 2**64 - 1. The same seed gives the same run on every machine.
     until : float, optional
-        Where time and billing end, seconds; by default with the last response. Not before the last arrival.
+        Where time and billing end, seconds; not before the last arrival. By default with the last response, or with the
+        first moment after it at which the policy wants to be asked.
     sampled : bool, default True
         Whether cold starts are drawn from the profile's mean and standard deviation (a normal distribution, cut at 0),
         or all last as long as planned.

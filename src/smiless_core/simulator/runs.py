@@ -112,7 +112,7 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
     seed : int
         Of all randomness.
     arrivals_ns, responses_ns : int64 array, shape (N,)
-        Nanoseconds: when invocations came after the first, and how long they took.
+        Nanoseconds: when invocations came after the first, and how long they took; -1 where time ended before.
     begin, end : float
         What was billed, seconds on the clock of the arrivals.
     functions : tuple of FunctionRun
@@ -168,13 +168,15 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
 
     @cached_property
     def responses(self) -> Floats:
-        """How long they took, seconds; shape (N,)."""
-        return self.responses_ns / 1e9
+        """How long they took, seconds; infinite where time ended before. Shape (N,)."""
+        seconds: Floats = np.where(self.responses_ns < 0, math.inf, self.responses_ns / 1e9)
+        return seconds
 
     @cached_property
     def late(self) -> NDArray[np.bool_]:
         """Which invocations missed the SLA, judged in whole nanoseconds; shape (N,)."""
         late: NDArray[np.bool_] = self.responses_ns > nanoseconds_down(self.sla)
+        late |= self.responses_ns < 0
         return late
 
     @cached_property
@@ -191,7 +193,7 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
         """Return a percentile of the responses, seconds: the least that so many percent of them do not exceed."""
         if not self.count:
             return math.nan
-        return float(np.percentile(self.responses_ns, percent, method="inverted_cdf")) / 1e9
+        return float(np.percentile(self.responses, percent, method="inverted_cdf"))
 
     @cached_property
     def total_cost(self) -> float:
