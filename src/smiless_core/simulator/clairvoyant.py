@@ -27,7 +27,7 @@ from smiless_core.timing import nanoseconds_down
 
 __all__ = ["clairvoyant_cost"]
 
-_AT_A_TIME = 1 << 20  # gaps
+_AT_A_TIME = 1 << 16  # gaps: memory stays small beside the trace
 _MANY = 2_000  # different gaps: a search for each takes longer than rounding is worth
 _STEP = 0.02  # between gaps that are told apart then, as a fraction
 
