@@ -196,3 +196,23 @@ def test_the_policy_of_this_library_takes_any_target(target):
     problem = sc.Problem(sc.catalog.application("image-query"), sc.catalog.profiles(), sc.catalog.prices())
     run = sc.simulate(problem, ARRIVALS, sc.Smiless(target=target) if target < 1.0 else sc.Smiless())
     assert run.count == ARRIVALS.count
+
+
+def test_failures_of_the_same_title_are_all_reported(tmp_path):
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    with ProcessPoolExecutor(1) as executor:
+        found = sc.sweep(
+            [PROBLEM],
+            [ARRIVALS],
+            [Counting(tmp_path / "a", failures=9), Counting(tmp_path / "b", failures=9)],
+            executor=executor,
+            retries=0,
+        )
+    assert len(found.failed) == 2
+
+
+def test_other_things_are_no_problems_and_no_traces():
+    with pytest.raises(sc.InvalidInputError, match="expected a Problem, got 3"):
+        sc.compare([3], ARRIVALS, POLICIES)
+    with pytest.raises(sc.InvalidInputError, match="expected a Trace, got 3"):
+        sc.compare(PROBLEM, 3, POLICIES)

@@ -244,7 +244,11 @@ def _runs(
     retries: int,
     progress: Callable[[int, int], None] | None,
 ) -> Comparison:
-    traces, seeds = list(traces), list(seeds)
+    problems, traces, seeds = list(problems), list(traces), list(seeds)
+    for given, kind in ((problems, Problem), (traces, Trace)):
+        for each in given:
+            if not isinstance(each, kind):
+                raise InvalidInputError(f"expected a {kind.__name__}, got {shown(each)}")
     cells: dict[str, _Cell] = {}
     for problem in problems:
         for trace in traces:
@@ -267,9 +271,12 @@ def _runs(
         retries=retries,
         progress=progress,
     )
-    return Comparison(
-        tuple(finished.values()), MappingProxyType({_title(cells[key]): why for key, why in failed.items()})
-    )
+    reported: dict[str, str] = {}
+    for key, why in failed.items():
+        title = _title(cells[key])
+        alike = sum(each == title or each.startswith(f"{title} (") for each in reported)
+        reported[f"{title} ({alike + 1})" if alike else title] = why
+    return Comparison(tuple(finished.values()), MappingProxyType(reported))
 
 
 def _simulated(cell: _Cell) -> Run:
