@@ -108,7 +108,6 @@ def served(rule: Rule, application: Application, times: np.ndarray, *, seed: int
         seed=seed,
         arrivals_ns=np.rint(times * 1e9).astype(np.int64),
         responses_ns=np.rint(responses * 1e9).astype(np.int64),
-        begin=float(min([0.0, *(life[3] for life in lives)])),
         end=end,
         functions=tuple(function for _, function in sorted(functions, key=lambda each: each[0])),
         clairvoyant=0.0,

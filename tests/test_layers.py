@@ -13,8 +13,8 @@ PACKAGE = "smiless_core"
 # Rooms from the bottom up. A room may import those of lower rows only, neither of its own nor of higher ones.
 LAYERS = [
     ["errors", "_native", "versions"],
-    ["validation"],
-    ["placing", "execution", "arrivals"],  # arrivals are below the model, whose traces give them
+    ["validation", "placing"],
+    ["execution", "arrivals"],  # arrivals are below the model, whose traces give them
     ["model"],
     ["timing", "catalog", "fitting", "traces"],
     ["windows", "predictors"],

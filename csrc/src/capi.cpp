@@ -465,12 +465,13 @@ smiless_status smiless_simulation_decide(smiless_simulation *simulation, int32_t
   });
 }
 
-smiless_status smiless_simulation_advance(smiless_simulation *simulation, int64_t until, smiless_stop stop,
-                                          void *context, int32_t *complete) {
+smiless_status smiless_simulation_advance(smiless_simulation *simulation, int64_t until, int32_t no_further,
+                                          smiless_stop stop, void *context, int64_t *reached, int32_t *complete) {
   return guarded(simulation, [&] {
     if (until > longest_gap) throw std::invalid_argument("until must be within 146 years of 0");
     smiless::Control control(nullptr, 0, stop, context);
-    *complete = begun(simulation).advance(until, control);
+    *complete = begun(simulation).advance(until, no_further != 0, control);
+    *reached = begun(simulation).now();
   });
 }
 

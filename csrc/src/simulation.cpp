@@ -101,13 +101,34 @@ bool Simulation::reach(Course &course, Time until, Control &control) {
   return true;
 }
 
-bool Simulation::advance(Time until, Control &control) {
+// Let happen what comes before `until`, and no more of it to a function than until all its requests are served.
+bool Simulation::serve_all(Time until, Control &control) {
+  for (Course &course : applications_) {
+    const std::span<const Time> at = course.application.at;
+    if (!at.empty() && !reach(course, std::min(until, at.back() + 1), control)) return false;
+    if (!pass(course, until, true, control)) return false;
+  }
+  return true;
+}
+
+Time Simulation::last_finish() const {
+  Time last = now_;
+  for (const Serving &serving : servings_) last = std::max(last, serving.last_finish());
+  return last;
+}
+
+bool Simulation::advance(Time until, bool no_further, Control &control) {
   if (over_) throw std::invalid_argument("the simulation is over");
   if (until < now_ || (torn_ && until < torn_until_)) throw std::invalid_argument("time goes on only");
   if (until == now_) return true;
   refresh();
   torn_ = true;
   torn_until_ = until;
+  if (no_further) {
+    if (!serve_all(until, control)) return false;
+    if (std::all_of(servings_.begin(), servings_.end(), [](const Serving &serving) { return serving.served_all(); }))
+      until = std::min(until, last_finish());
+  }
   for (Course &course : applications_)
     if (!reach(course, until, control)) return false;
   torn_ = false;
@@ -117,24 +138,18 @@ bool Simulation::advance(Time until, Control &control) {
 
 bool Simulation::finish(std::optional<Time> horizon, Control &control) {
   if (horizon) {
-    if (!advance(*horizon + 1, control)) return false;
+    if (!advance(*horizon + 1, false, control)) return false;
     now_ = *horizon;
   } else {
     if (over_) throw std::invalid_argument("the simulation is over");
     refresh();
-    Time last = now_;
     torn_ = true;
     torn_until_ = forever;
-    for (Course &course : applications_) {
-      const std::span<const Time> at = course.application.at;
-      if (!at.empty() && !reach(course, at.back() + 1, control)) return false;
-      if (!pass(course, forever, true, control)) return false;
-      for (const int32_t f : course.order) last = std::max(last, servings_[f].last_finish());
-    }
+    if (!serve_all(forever, control)) return false;
+    now_ = last_finish();
     for (Course &course : applications_)
-      if (!reach(course, last, control)) return false;
+      if (!reach(course, now_, control)) return false;
     torn_ = false;
-    now_ = last;
   }
   for (Serving &serving : servings_) serving.close(now_);
   over_ = true;

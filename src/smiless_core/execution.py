@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from smiless_core.errors import InvalidInputError, SmilessError
+from smiless_core.placing import replace_file
 from smiless_core.validation import mapping, shown, whole_number
 
 __all__ = ["run_cells"]
@@ -116,12 +117,13 @@ def run_cells(
         else:
             waiting.append((key, 0))
 
+    ours = os.urandom(8).hex()
     running: dict[Future[bytes], tuple[str, int]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 key, attempt = waiting.popleft()
-                running[_submitted(executor, work, encode, cells[key], attempt)] = key, attempt
+                running[_submitted(executor, work, encode, cells[key], f"{ours} {attempt}")] = key, attempt
             for future in wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).done:
                 key, attempt = running.pop(future)
                 try:
@@ -163,7 +165,7 @@ def _submitted(
     work: Callable[[_Cell], _Result],
     encode: Callable[[_Result], bytes],
     cell: _Cell,
-    attempt: int,
+    attempt: str,
 ) -> Future[bytes]:
     """Submit a cell; where the executor refuses it, as a broken one does, the cell has failed."""
     try:
@@ -178,7 +180,7 @@ def _encoded(
     work: Callable[[_Cell], _Result],
     encode: Callable[[_Result], bytes],
     cell: _Cell,
-    attempt: int,  # Dask takes calls with equal arguments for one, and would give the error of the last try again
+    attempt: str,  # Dask takes calls with equal arguments for one, and would give the error of an earlier try again
 ) -> bytes:
     return encode(work(cell))
 
@@ -221,18 +223,8 @@ class _Store:
     def write(self, key: str, payload: bytes) -> None:
         """Put the payload of a cell in place in one step, so that no failure leaves half of it."""
         path = self._path(key)
-        draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
         with _naming(path):
-            try:
-                with draft.open("xb") as file:
-                    file.write(_sealed(key, payload))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(draft, path)
-            except BaseException:
-                with suppress(OSError):
-                    draft.unlink()
-                raise
+            replace_file(path, _sealed(key, payload))
 
     def _path(self, key: str) -> Path:
         return self._directory / f"{hashlib.blake2b(_bytes(key), digest_size=_NAME_BYTES).hexdigest()}.cell"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smiless_core.errors import InvalidInputError
 
-__all__ = ["place_file", "reason_of"]
+__all__ = ["place_file", "reason_of", "replace_file"]
 
 
 def place_file(path: str | os.PathLike[str], data: bytes) -> None:
@@ -26,22 +26,27 @@ def place_file(path: str | os.PathLike[str], data: bytes) -> None:
         If it cannot be written; the error names the file. Nothing is left behind.
     """
     try:
-        target = Path(path).resolve()  # through a symbolic link, not over it
-        draft = target.with_name(f".{target.name}.{os.urandom(8).hex()}")
-        try:
-            with draft.open("xb") as file:
-                if target.exists():
-                    os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, target)
-        except BaseException:
-            with suppress(OSError):
-                draft.unlink()
-            raise
+        replace_file(Path(path), data)
     except (OSError, ValueError) as error:  # a ValueError comes from a name with a null byte in it
         raise InvalidInputError(f"cannot be written: {reason_of(error)}", file=os.fspath(path)) from None
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Do the same, and let errors be those of the disk."""
+    target = path.resolve()  # through a symbolic link, not over it
+    draft = target.with_name(f".{target.name}.{os.urandom(8).hex()}")
+    try:
+        with draft.open("xb") as file:
+            if target.exists():
+                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def reason_of(error: OSError | ValueError) -> str:

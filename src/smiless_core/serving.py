@@ -235,11 +235,13 @@ class Serving:
             )
         return known[configuration]
 
-    def advance(self, until: int) -> None:
-        """Let happen all that comes before `until`, nanoseconds; Ctrl-C raises `KeyboardInterrupt` in milliseconds."""
+    def advance(self, until: int, *, no_further: bool = False) -> None:
+        """Let happen all that comes before `until`, nanoseconds; Ctrl-C raises `KeyboardInterrupt` in milliseconds.
+
+        With `no_further`, time ends with the last finish if all requests have finished by then.
+        """
         if until > self.now:
-            self._engine.advance(until)
-            self.now = until
+            self.now = self._engine.advance(until, no_further=no_further)
 
     def finish(self, horizon: int | None = None) -> int:
         """Let happen all up to and including a horizon, by default the last finish; return it, nanoseconds."""

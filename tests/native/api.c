@@ -324,6 +324,7 @@ static void check_simulation(void) {
   static int64_t many[ARRIVALS], response[ARRIVALS];
   int64_t arrived = 0, end = 0, requests = 0, instances = 0;
   int32_t complete = 0, count = 0, calls = 0;
+  int64_t reached = 0;
   smiless_simulation *simulation = NULL;
   smiless_observation seen[2];
   smiless_bill bill[2];
@@ -333,7 +334,7 @@ static void check_simulation(void) {
   CHECK(smiless_simulation_new(1, functions, 1, from, to, arrivals, unordered, NULL, 0, NULL, 0, response,
                                &simulation) == SMILESS_INVALID);
   CHECK(strlen(smiless_simulation_message(simulation)) > 0);
-  CHECK(smiless_simulation_advance(simulation, 1, NULL, NULL, &complete) == SMILESS_INVALID);
+  CHECK(smiless_simulation_advance(simulation, 1, 0, NULL, NULL, &reached, &complete) == SMILESS_INVALID);
   CHECK(smiless_simulation_noted(simulation, &requests, &instances) == SMILESS_INVALID);
   smiless_simulation_free(simulation);
   CHECK(smiless_simulation_new(1, functions, 1, from, to, arrivals, at, NULL, 0, &late, 0, response, &simulation) ==
@@ -350,7 +351,7 @@ static void check_simulation(void) {
   CHECK(smiless_simulation_new(1, functions, 1, from, to, arrivals, at, NULL, 0, NULL,
                                SMILESS_NOTE_REQUESTS | SMILESS_NOTE_INSTANCES, response, &simulation) == SMILESS_OK);
   CHECK(smiless_simulation_decide(simulation, 0, &a) == SMILESS_OK);
-  CHECK(smiless_simulation_advance(simulation, 1, NULL, NULL, &complete) == SMILESS_INVALID); /* B is undecided */
+  CHECK(smiless_simulation_advance(simulation, 1, 0, NULL, NULL, &reached, &complete) == SMILESS_INVALID); /* B is undecided */
   CHECK(smiless_simulation_decide(simulation, 2, &b) == SMILESS_INVALID);
   b.levels = 1, b.stay_offsets = offsets, b.stays = &kept;
   CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_INVALID);
@@ -364,8 +365,8 @@ static void check_simulation(void) {
   CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_OK);
   b.price = 3;
   CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_INVALID);
-  CHECK(smiless_simulation_advance(simulation, 200, NULL, NULL, &complete) == SMILESS_OK && complete);
-  CHECK(smiless_simulation_advance(simulation, 199, NULL, NULL, &complete) == SMILESS_INVALID);
+  CHECK(smiless_simulation_advance(simulation, 200, 0, NULL, NULL, &reached, &complete) == SMILESS_OK && complete);
+  CHECK(smiless_simulation_advance(simulation, 199, 0, NULL, NULL, &reached, &complete) == SMILESS_INVALID);
   CHECK(response[0] == 130 && response[1] == 149 && response[2] == -1);
   CHECK(smiless_simulation_observe(simulation, seen, &arrived) == SMILESS_OK);
   CHECK(arrived == 2 && seen[0].idle == 1 && seen[1].idle == 0 && seen[1].requests == 2);
@@ -384,7 +385,7 @@ static void check_simulation(void) {
   CHECK(served[0].function == 0 && served[0].comes == 0 && served[0].begins == 100 && served[0].finishes == 110);
   CHECK(served[0].cold && !served[1].cold && ended[0].ends == 150 && ended[0].function == 1);
   CHECK(smiless_simulation_noted(simulation, &requests, &instances) == SMILESS_OK && requests == 0 && instances == 0);
-  CHECK(smiless_simulation_advance(simulation, 2000, NULL, NULL, &complete) == SMILESS_INVALID);
+  CHECK(smiless_simulation_advance(simulation, 2000, 0, NULL, NULL, &reached, &complete) == SMILESS_INVALID);
   smiless_simulation_free(simulation);
 
   for (int32_t i = 0; i < ARRIVALS; ++i) many[i] = 7 * i;

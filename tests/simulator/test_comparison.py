@@ -88,7 +88,7 @@ def test_what_is_finished_is_not_computed_again(tmp_path):
     assert swept() == 2
     assert swept(seeds=[0, 1, 2]) == 3
     assert swept(problem=chain(1.0, 2.0, sla=6.0)) == 5
-    assert swept(trace=sc.Trace(ARRIVALS.times + 1)) == 7
+    assert swept(trace=ARRIVALS.replace(times=ARRIVALS.times + 1)) == 7
     assert swept(policy=Counting(marks, failures=1)) == 9
     assert swept() == 9
 
@@ -173,7 +173,7 @@ def test_no_file_of_records_is_left_of_a_run_that_fails(tmp_path):
     with pytest.raises(sc.InvalidInputError, match="ZeroDivisionError"):
         sc.simulate(PROBLEM, ARRIVALS, Failing(), records=tmp_path / "records.parquet")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(OSError, match="cannot be written"):
+    with pytest.raises(sc.InvalidInputError, match="cannot be written"):
         sc.simulate(PROBLEM, ARRIVALS, POLICIES[1], records=tmp_path / "no" / "records.parquet")
 
 

@@ -144,7 +144,7 @@ def test_clock_and_seed_are_handed_over(seed):
     run = sc.simulate(problem, sc.Trace.from_seconds([1e9]), told, seed=seed)
     assert told.started == (problem, 0.0, seed)
     assert run.seed == seed
-    assert (run.begin, run.arrivals.tolist()) == (0.0, [0.0])
+    assert run.arrivals.tolist() == [0.0]
 
 
 def test_chance_is_the_same_for_all_policies_and_another_with_another_seed():
@@ -472,3 +472,18 @@ def test_an_interruption_of_a_policy_is_no_failure_of_it():
 
     with pytest.raises(KeyboardInterrupt):
         sc.simulate(chain(1.0), sc.Trace.from_seconds([0.0]), Told(decide))
+
+
+# --- the end --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every", [None, 0.7, 5.0, 3600.0])
+def test_billing_ends_with_the_last_response_whenever_the_policy_would_be_asked_next(every):
+    problem = chain(1.0, cold_start=3.0)
+
+    def decide(seen):
+        return sc.Decision(kept(problem) if seen.now == 0.0 else {}, None if every is None else seen.now + every)
+
+    run = sc.simulate(problem, sc.Trace.from_seconds([0.0, 10.0]), Told(decide))
+    assert run.end == 11.0
+    assert run.total_cost == 11.0

@@ -6,11 +6,13 @@ import random
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 import simulation_cases
 import twin as offline
 from simulation_cases import Case, play, play_slowly
 from simulation_twin import FOREVER, Application, Decision, Start, Stay, Twin, mix
+from smiless_core._native.simulation import Simulation
 from strategies import examples
 
 
@@ -34,6 +36,38 @@ def test_the_engine_does_what_its_twin_does(case: Case):
 @given(simulation_cases.cases(most_functions=1, most_arrivals=8, most_decisions=3))
 def test_and_so_it_does_with_one_function(case: Case):
     same(case)
+
+
+def begun(case: Case) -> Simulation:
+    """The engine after the last decision of a case."""
+    simulation = simulation_cases.simulate(case.applications, seed=case.seed, start=case.start)
+    for i, (time, decisions) in enumerate(case.decisions):
+        if i:
+            simulation.advance(time)
+        for v, decision in decisions:
+            simulation_cases.decide(simulation, v, decision)
+    return simulation
+
+
+@examples(200)
+@given(simulation_cases.cases(), st.integers(0, 50))
+def test_time_goes_no_further_than_the_last_finish(case: Case, beyond: int):
+    whole, stopped = begun(case), begun(case)
+    end = whole.finish()
+    assert stopped.advance(end + 1 + beyond, no_further=True) == end
+    assert stopped.finish() == end
+    functions = range(sum(application.functions for application in case.applications))
+    assert [stopped.bill(v) for v in functions] == [whole.bill(v) for v in functions]
+    assert stopped.responses.tolist() == whole.responses.tolist()
+    assert [each.tolist() for each in stopped.drain()] == [each.tolist() for each in whole.drain()]
+    parted = begun(case)
+    reached = case.decisions[-1][0]
+    while reached < end:  # in steps that end before everything has been served
+        until = min(end, reached + max((end - case.decisions[-1][0]) // 3, 1))
+        reached = parted.advance(until, no_further=True)
+        assert reached == until
+    assert parted.finish() == end
+    assert [parted.bill(v) for v in functions] == [whole.bill(v) for v in functions]
 
 
 def one_function(*decisions: tuple[int, Decision], horizon: int | None = None) -> Case:

@@ -158,6 +158,7 @@ class Serving {
   // is served, in the order of time. False when control ended it; it may be called again.
   bool run(Time limit, bool all_served, Control &control, std::vector<Request> &finished);
   Time last_finish() const { return last_finish_; }
+  bool served_all() const { return come_ == static_cast<int64_t>(at_.size()) && under_way_ == 0; }
 
   Observed observe(Time now);
   // What each configuration was billed up to now, in the order of their first decisions.

@@ -37,8 +37,9 @@ class Simulation {
   // What a function does from now on, whatever else happens at this instant. std::invalid_argument where a
   // configuration's number already means something else.
   void decide(int32_t function, Decision decision);
-  // Let happen all that comes before `until`; false when control ended it, which only another advance can mend.
-  bool advance(Time until, Control &control);
+  // Let happen all that comes before `until`, or with `no_further` of that what comes before the last finish, if all
+  // requests have finished by then; false when control ended it, which only another advance can mend.
+  bool advance(Time until, bool no_further, Control &control);
   // Let happen all up to and including the horizon, by default the last finish; nothing happens after it.
   bool finish(std::optional<Time> horizon, Control &control);
 
@@ -78,6 +79,8 @@ class Simulation {
   void refresh();
   bool pass(Course &course, Time limit, bool all_served, Control &control);
   bool reach(Course &course, Time until, Control &control);
+  bool serve_all(Time until, Control &control);
+  Time last_finish() const;
 };
 
 }  // namespace smiless

@@ -278,10 +278,12 @@ SMILESS_API const char *smiless_simulation_message(const smiless_simulation *sim
 SMILESS_API smiless_status smiless_simulation_decide(smiless_simulation *simulation, int32_t function,
                                                      const smiless_decision *decision);
 
-/* Let happen all that comes before `until`. When `stop` (may be NULL) ends it *complete is 0, and only advancing again,
- * no less far, goes on. */
-SMILESS_API smiless_status smiless_simulation_advance(smiless_simulation *simulation, int64_t until, smiless_stop stop,
-                                                      void *context, int32_t *complete);
+/* Let happen all that comes before `until`; with `no_further`, time ends with the last finish if all requests have
+ * finished by then. *reached receives where it is. When `stop` (may be NULL) ends it *complete is 0, and only advancing
+ * again, no less far, goes on. */
+SMILESS_API smiless_status smiless_simulation_advance(smiless_simulation *simulation, int64_t until, int32_t no_further,
+                                                      smiless_stop stop, void *context, int64_t *reached,
+                                                      int32_t *complete);
 
 /* Let happen all up to and including the horizon (NULL: the last finish, or now if that is later), which *end receives:
  * what is there is billed up to it. */

@@ -256,20 +256,25 @@ cdef class Simulation:
             decision.timed_starts = <const smiless_timed_start *>&starts[0, 0]
         self._check(smiless_simulation_decide(self._simulation, function, &decision))
 
-    def advance(self, int64_t until):
-        """Let happen all that comes before `until`, nanoseconds. Ctrl-C raises `KeyboardInterrupt` within milliseconds.
+    def advance(self, int64_t until, *, bint no_further=False):
+        """Let happen all that comes before `until`, nanoseconds, and return where time is then.
 
-        After that only an advance to the same time or a later one goes on.
+        With `no_further`, time ends with the last finish if all requests have finished by then. Ctrl-C raises
+        `KeyboardInterrupt` within milliseconds; after that only an advance to the same time or a later one goes on.
         """
+        cdef int64_t reached = 0
         cdef int32_t complete = 0
         cdef smiless_status status
         self._enter()
         self._busy = True
         with nogil:
-            status = smiless_simulation_advance(self._simulation, until, interrupted, NULL, &complete)
+            status = smiless_simulation_advance(
+                self._simulation, until, no_further, interrupted, NULL, &reached, &complete
+            )
         self._busy = False
         raise_pending()
         self._check(status)
+        return reached
 
     def finish(self, horizon=None):
         """Let happen all up to and including `horizon`, nanoseconds: by default the last finish. Return it.

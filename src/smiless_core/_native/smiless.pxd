@@ -149,7 +149,8 @@ cdef extern from "smiless/smiless.h" nogil:
         smiless_simulation *simulation, int32_t function, const smiless_decision *decision
     )
     smiless_status smiless_simulation_advance(
-        smiless_simulation *simulation, int64_t until, smiless_stop stop, void *context, int32_t *complete
+        smiless_simulation *simulation, int64_t until, int32_t no_further, smiless_stop stop, void *context,
+        int64_t *reached, int32_t *complete
     )
     smiless_status smiless_simulation_finish(
         smiless_simulation *simulation, const int64_t *horizon, smiless_stop stop, void *context, int64_t *end,

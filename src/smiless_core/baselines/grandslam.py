@@ -2,7 +2,7 @@
 
 import math
 
-from smiless_core.baselines.offers import Offer, lingering, within
+from smiless_core.baselines.offers import CLOCK_ROUNDING, Offer, lingering, within
 from smiless_core.model.configuration import Configuration
 from smiless_core.model.noun import Noun
 from smiless_core.model.problem import Problem
@@ -11,8 +11,6 @@ from smiless_core.timing import response_times
 from smiless_core.validation import number
 
 __all__ = ["GrandSLAm"]
-
-_ROUNDING = 1e-6  # seconds; the clock of the observations may have counted since 1970
 
 
 class GrandSLAm(Noun, frozen=True, kw_only=True):
@@ -93,7 +91,7 @@ class _Stages:
 
     def __call__(self, observation: Observation) -> Decision:
         now = observation.now
-        if now < self._due - _ROUNDING:
+        if now < self._due - CLOCK_ROUNDING:
             return Decision(wake=self._due)
         changed = {}
         busy = False

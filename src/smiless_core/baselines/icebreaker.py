@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smiless_core.baselines.offers import Offer, lingering, within
+from smiless_core.baselines.offers import CLOCK_ROUNDING, Offer, lingering, within
 from smiless_core.model.configuration import Configuration, Hardware
 from smiless_core.model.noun import Noun
 from smiless_core.model.problem import Limits, Problem
@@ -17,8 +17,6 @@ from smiless_core.policies import Decide, Decision, Directive, Observation, chea
 from smiless_core.validation import number, whole_number
 
 __all__ = ["IceBreaker"]
-
-_ROUNDING = 1e-6  # seconds; the clock of the observations may have counted since 1970
 
 
 class IceBreaker(Noun, frozen=True, kw_only=True):
@@ -116,7 +114,7 @@ class _Intervals:
 
     def __call__(self, observation: Observation) -> Decision:
         arrivals = observation.arrivals
-        ended = math.floor((observation.now - self._begin + _ROUNDING) / self._interval)
+        ended = math.floor((observation.now - self._begin + CLOCK_ROUNDING) / self._interval)
         changed = {}
         for name, function in self._functions.items():
             before = function.directive

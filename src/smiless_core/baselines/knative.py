@@ -3,7 +3,7 @@
 import math
 from collections import deque
 
-from smiless_core.baselines.offers import lingering, within
+from smiless_core.baselines.offers import CLOCK_ROUNDING, lingering, within
 from smiless_core.model.configuration import Configuration
 from smiless_core.model.noun import Noun
 from smiless_core.model.problem import Limits, Problem
@@ -12,7 +12,6 @@ from smiless_core.validation import number
 
 __all__ = ["KnativeAutoscaler"]
 
-_ROUNDING = 1e-6  # seconds; the clock of the observations may have counted since 1970
 _DIGITS = 1e6  # averages are rounded down to six digits, as Knative does
 
 
@@ -123,7 +122,7 @@ class _Ticks:
         if self._began is None:
             self._began = self._seen = now
         elapsed, lasted = now - self._seen, now - self._began
-        due = lasted >= self._tick - _ROUNDING
+        due = lasted >= self._tick - CLOCK_ROUNDING
         changed = {}
         asleep = True
         for name, revision in self._revisions.items():
@@ -203,18 +202,18 @@ class _Revision:
 
     def _note(self, now: float, concurrency: float) -> None:
         samples, window = self._samples, self._settings.stable_window
-        if not samples or now - samples[-1][0] >= window - _ROUNDING:
+        if not samples or now - samples[-1][0] >= window - CLOCK_ROUNDING:
             samples.clear()
             # Instances that are always there have been seen to do nothing meanwhile.
             self._first = now - window if self._floor else now
         samples.append((now, concurrency))
-        while samples[0][0] <= now - window + _ROUNDING:
+        while samples[0][0] <= now - window + CLOCK_ROUNDING:
             samples.popleft()
 
     def _average(self, now: float, ticks: int) -> float:
         """Return the mean over the last ticks, or over those since the first sample if they are fewer."""
         tick = self._settings.tick
-        since = now - ticks * tick + _ROUNDING
+        since = now - ticks * tick + CLOCK_ROUNDING
         total = 0.0
         for when, concurrency in reversed(self._samples):
             if when <= since:
@@ -247,5 +246,7 @@ class _Revision:
             self._proxied = None
         elif self._proxied is None:
             self._proxied = now
-        if wanted or (self._proxied is not None and now - self._proxied >= settings.scale_to_zero_grace - _ROUNDING):
+        if wanted or (
+            self._proxied is not None and now - self._proxied >= settings.scale_to_zero_grace - CLOCK_ROUNDING
+        ):
             self.scale = wanted

@@ -7,7 +7,10 @@ from smiless_core.model.plan import Stay
 from smiless_core.model.problem import Limits, Problem
 from smiless_core.policies import Directive
 
-__all__ = ["Offer", "lingering", "offers_for", "within"]
+__all__ = ["CLOCK_ROUNDING", "Offer", "lingering", "offers_for", "within"]
+
+CLOCK_ROUNDING = 1e-6
+"""Seconds that moments may be off: the clock of observations may have counted since 1970."""
 
 
 class Offer(NamedTuple):

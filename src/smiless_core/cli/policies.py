@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 import msgspec
 
@@ -111,10 +111,9 @@ def _built_in(given: str) -> Policy:
     place = f"{_OPTION} {name}"
     values = _settings(settings, known[name].fields, place) if colon else {}
     try:
-        policy: Any = known[name].kind(**known[name].fixed, **values)
+        return cast(Policy, known[name].kind(**known[name].fixed, **values))  # the table holds policies only
     except InvalidInputError as error:
         raise InvalidInputError(error.message, place=f"{place}:{error.place}") from None
-    return policy  # type: ignore[no-any-return]  # the table holds policies only
 
 
 def _settings(given: str, fields: Mapping[str, msgspec.structs.FieldInfo], place: str) -> dict[str, object]:
@@ -208,7 +207,7 @@ def _own(file: str, name: str, load: Callable[[str], types.ModuleType]) -> Polic
         raise error.within(place=place) from None
     except (Exception, SystemExit) as error:
         raise InvalidInputError(_line(error, module_file=file), place=place) from None
-    return policy  # type: ignore[no-any-return]  # what its decisions are is checked as it makes them
+    return cast(Policy, policy)  # what its decisions are is checked as it makes them
 
 
 def _candidates(module: types.ModuleType) -> list[str]:

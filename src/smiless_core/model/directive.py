@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Self, TypeVar
 
 from smiless_core.errors import InvalidInputError
 from smiless_core.model.configuration import Configuration, Readiness
@@ -14,6 +14,8 @@ from smiless_core.validation import choice, flag, number, sequence, shown, whole
 __all__ = ["Directive", "TimedStart"]
 
 _INSTANT = 1e-9  # seconds
+
+_Noun = TypeVar("_Noun", Stay, "TimedStart")
 
 
 class TimedStart(Noun, frozen=True):
@@ -134,8 +136,9 @@ class Directive(Noun, frozen=True, kw_only=True):
         """
         begin = number(prewarm, "prewarm", at_least=0.0)
         until = math.inf if seconds == math.inf else begin + number(seconds, "seconds", at_least=0.0)
+        takes = number(cold_start, "cold_start", at_least=0.0)
         # That it starts at all is what tells such a stay from one that goes on from the service.
-        ready = 0.0 if begin == 0.0 else begin + max(number(cold_start, "cold_start", at_least=0.0), _INSTANT)
+        ready = begin + max(takes, _INSTANT) if begin else 0.0
         return cls(
             configuration=configuration,
             readiness=Readiness.PREWARMED,
@@ -166,8 +169,10 @@ class Directive(Noun, frozen=True, kw_only=True):
         )
 
 
-def _checked(given: object, kind: type, place: str) -> tuple:  # type: ignore[type-arg]
-    for at, each in enumerate(checked := sequence(given, place)):
+def _checked(given: object, kind: type[_Noun], place: str) -> tuple[_Noun, ...]:
+    checked = []
+    for at, each in enumerate(sequence(given, place)):
         if not isinstance(each, kind):
             raise InvalidInputError(f"expected a {kind.__name__}, got {shown(each)}", place=f"{place}[{at}]")
-    return checked
+        checked.append(each)
+    return tuple(checked)

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smiless_core.arrivals import Arrivals
+from smiless_core.errors import InfeasibleError
 from smiless_core.model.configuration import Configuration
 from smiless_core.model.directive import Directive
+from smiless_core.model.plan import Plan
 from smiless_core.model.problem import Problem
 from smiless_core.policies.sizing import cheapest_configurations
 from smiless_core.solver import CompiledProblem, Solution
@@ -88,13 +90,17 @@ class Candidates:
             The attainment to plan for.
         """
         sla = self._problem.application.sla
-        yield {each.function: Directive.of(each) for each in self._solved(None, arrivals, sla, target).closest}
+        plan = self._solved(None, arrivals, sla, target)
+        if plan is not None:
+            yield {each.function: Directive.of(each) for each in plan}
         apart = gaps[gaps > sla]
         if len(apart) < 2:
             return
         between = Arrivals.smoothed(apart)
         for part in _PLANNED_PARTS:
-            plan = self._solved(part, between, part * sla, target).closest
+            plan = self._solved(part, between, part * sla, target)
+            if plan is None:
+                continue
             for replicas in _REPLICAS[:2]:
                 yield {
                     each.function: Directive.of(each).replace(
@@ -122,11 +128,14 @@ class Candidates:
                     least = replicas if directive.min_replicas else 0
                     yield {**directives, name: directive.replace(min_replicas=least, max_replicas=replicas)}
 
-    def _solved(self, part: float | None, arrivals: Arrivals, sla: float, target: float) -> Solution:
-        """Solve, from the last solution of the same kind on."""
+    def _solved(self, part: float | None, arrivals: Arrivals, sla: float, target: float) -> Plan | None:
+        """Solve, from the last solution of the same kind on; None where arrivals are too much for the platform."""
         solution = self._compiled.solve(arrivals, sla=sla, target=target, start=self._last.get(part), prove=False)
         self._last[part] = solution
-        return solution
+        try:
+            return solution.closest
+        except InfeasibleError:
+            return None
 
     def _batching(self, function: str, configuration: Configuration) -> Configuration:
         """Return a configuration with the largest batch: requests share it only where they would wait otherwise."""

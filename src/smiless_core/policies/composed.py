@@ -84,9 +84,9 @@ class Smiless(Noun, frozen=True, kw_only=True):
         return "own rule"
 
     @staticmethod
-    def published(**settings: object) -> PublishedSmiless:
-        """Return SMIless as it was published; see `PublishedSmiless`."""
-        return PublishedSmiless(**settings)  # type: ignore[arg-type]  # checked there
+    def published() -> PublishedSmiless:
+        """Return SMIless as it was published: a point forecast, and one window (`PublishedSmiless` has settings)."""
+        return PublishedSmiless()
 
     def start(self, problem: Problem, *, now: float, seed: int) -> Decide:
         """Begin to decide for one application; see `Policy.start`."""

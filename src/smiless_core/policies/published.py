@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from statistics import median
 
 from smiless_core.arrivals import Arrivals
-from smiless_core.errors import InvalidInputError
+from smiless_core.errors import InfeasibleError, InvalidInputError
 from smiless_core.model.configuration import Hardware, Readiness
 from smiless_core.model.directive import Directive
 from smiless_core.model.noun import Noun
 from smiless_core.model.plan import Assignment, Plan, Stay
 from smiless_core.model.problem import Problem
+from smiless_core.model.profiles import Profile
 from smiless_core.policies.protocol import Decide, Decision, Observation
 from smiless_core.policies.sizing import cheapest_configurations
 from smiless_core.solver import CompiledProblem
@@ -79,12 +80,7 @@ class PublishedSmiless(Noun, frozen=True, kw_only=True):
     def start(self, problem: Problem, *, now: float, seed: int) -> Decide:
         """Begin to decide for one application; see `Policy.start`."""
         if self.homogeneous:
-            functions = range(len(problem.application.functions))
-            cores = {size for v in functions for size in problem.sizes(v, Hardware.CPU)}
-            if not cores or not all(problem.sizes(v, Hardware.CPU) for v in functions):
-                raise InvalidInputError("not all functions have a CPU to run on", place="homogeneous")
-            limits = problem.limits.replace(sizes={Hardware.CPU: tuple(cores)})
-            problem = problem.replace(limits=limits)
+            problem = _on_cpus(problem)
         return _Online(self, problem)
 
 
@@ -116,13 +112,30 @@ class _Online:
         self._in_force = directives
         return Decision(changed, at_arrivals=True)
 
+    def _staying(self) -> dict[str, Directive]:
+        configurations = cheapest_configurations(self._problem)
+        return {name: Directive.keep_alive(each, math.inf) for name, each in configurations.items()}
+
     def _directives(self, forecast: float | None) -> dict[str, Directive]:
         if not forecast:  # nothing to go by, or all at once
-            configurations = cheapest_configurations(self._problem)
-            return {name: Directive.keep_alive(each, math.inf) for name, each in configurations.items()}
-        plan = self._compiled.solve(Arrivals.every(forecast)).closest
+            return self._staying()
+        try:
+            plan = self._compiled.solve(Arrivals.every(forecast)).closest
+        except InfeasibleError:  # they come faster than the instances can serve that there may be
+            return self._staying()
         shifts = [0.0] * len(plan) if self._policy.windows_follow_dag else _starts(plan)
         return {each.function: _waiting(each, shift) for each, shift in zip(plan, shifts, strict=True)}
+
+
+def _on_cpus(problem: Problem) -> Problem:
+    """Return the problem without any other hardware."""
+    if not all(problem.sizes(v, Hardware.CPU) for v in range(len(problem.application.functions))):
+        raise InvalidInputError("not all functions have a CPU to run on", place="homogeneous")
+    profiles = {
+        function.profile: Profile(function.profile, {Hardware.CPU: problem.profile(v).hardware[Hardware.CPU]})
+        for v, function in enumerate(problem.application.functions)
+    }
+    return problem.replace(profiles=profiles)
 
 
 def _starts(plan: Plan) -> list[float]:

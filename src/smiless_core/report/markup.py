@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from smiless_core.report.lineup import Look
@@ -81,11 +82,11 @@ class Chart(NamedTuple):
         How to read it.
     table : Table
         Its data.
-    data : list of dict
+    data : sequence of dict
         Traces for plotly.js; empty if the drawing is given.
-    layout : dict
+    layout : mapping
         For plotly.js.
-    labels : list of dict
+    labels : sequence of dict
         Marks whose labels the page places where there is room: ``x`` and ``y`` on the axes, ``text`` and ``short``.
     keys : sequence of Key
         The policies in it, where each can be turned off.
@@ -99,9 +100,9 @@ class Chart(NamedTuple):
     headline: str
     caption: str
     table: Table
-    data: list[dict[str, Any]] = []  # noqa: RUF012 (a default that nobody changes)
-    layout: dict[str, Any] = {}  # noqa: RUF012
-    labels: list[dict[str, Any]] = []  # noqa: RUF012
+    data: Sequence[dict[str, Any]] = ()
+    layout: Mapping[str, Any] = MappingProxyType({})
+    labels: Sequence[dict[str, Any]] = ()
     keys: Sequence[Key] = ()
     note: Html = Html()
     drawing: Html = Html()
@@ -200,7 +201,7 @@ def figure(anchor: str, chart: Chart, *, subject: str) -> Html:
             f'<div class="plot" id="{anchor}-plot" role="img" aria-label="{words(chart.headline)}" '
             f'style="height:{height}px"></div>'
         )
-        content = {"data": chart.data, "layout": chart.layout, "labels": chart.labels}
+        content = {"data": chart.data, "layout": dict(chart.layout), "labels": chart.labels}
         parts.append(f'<script type="application/json" data-plot="{anchor}-plot">{embedded(content)}</script>')
     parts.append(chart.drawing)
     parts.append(f"<figcaption>{sentence(chart.caption)}</figcaption>")

@@ -136,7 +136,7 @@ tables.</p></noscript>
 
 def _plotly() -> str:
     try:
-        from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # late: it is an extra
+        from plotly.offline import get_plotlyjs  # late: it is an extra
     except ImportError:
         raise MissingExtraError("report", "writing a report") from None
     library: str = get_plotlyjs()
@@ -251,7 +251,7 @@ def _section(chapter: Chapter) -> str:
     facts = [
         f"SLA {brief_seconds(run.sla)}",
         f"target {percent(run.target)}",
-        f"{run.count:,} invocations in {_span(run.end - run.begin)}",
+        f"{run.count:,} invocations in {_span(run.end)}",
         f"trace {run.trace}",
     ]
     parts = [

@@ -43,7 +43,8 @@ def clairvoyant_cost(problem: Problem, trace: Trace, *, sampled: bool = True) ->
         The arrivals, at least one.
     sampled : bool, default True
         Whether cold starts are random, as `simulate` draws them, or last as long as planned. The bound is then on the
-        expected cost, and holds even if the draws are known beforehand.
+        expected cost of policies that give up no initialization because it lasts: where cold starts may be next to
+        nothing, to start again and again until one is could cost less.
 
     Returns
     -------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from smiless_core.errors import InvalidInputError
 from smiless_core.execution import run_cells
@@ -19,8 +20,10 @@ from smiless_core.policies import Policy
 from smiless_core.simulator.engine import simulate
 from smiless_core.simulator.runs import Run
 from smiless_core.simulator.storage import decode_run, encode_run
-from smiless_core.validation import number, shown
+from smiless_core.validation import number, sequence, shown
 from smiless_core.versions import version_report
+
+_Noun = TypeVar("_Noun", Problem, Trace)
 
 __all__ = ["Comparison", "compare", "sweep"]
 
@@ -201,10 +204,11 @@ def sweep(
     OSError
         If the directory cannot be used.
     """
+    variations = list(_variations(slas, targets))
     varied = [
         problem.replace(application=problem.application.replace(**changes))
-        for problem in problems
-        for changes in _variations(slas, targets)
+        for problem in _all_of(problems, Problem, "problems")
+        for changes in variations
     ]
     settings: dict[str, Any] = {
         "seeds": seeds,
@@ -244,11 +248,10 @@ def _runs(
     retries: int,
     progress: Callable[[int, int], None] | None,
 ) -> Comparison:
-    problems, traces, seeds = list(problems), list(traces), list(seeds)
-    for given, kind in ((problems, Problem), (traces, Trace)):
-        for each in given:
-            if not isinstance(each, kind):
-                raise InvalidInputError(f"expected a {kind.__name__}, got {shown(each)}")
+    problems = _all_of(problems, Problem, "problem")
+    traces = _all_of(traces, Trace, "trace")
+    deciding, seeds = sequence(policies, "policies"), list(seeds)
+    asked: list[str] = []
     cells: dict[str, _Cell] = {}
     for problem in problems:
         for trace in traces:
@@ -256,9 +259,10 @@ def _runs(
             if keep is None:
                 keep = trace.count * len(problem.application.functions) < _TIMELINE
             for seed in seeds:
-                for policy in policies:
-                    cell = _Cell(problem, trace, policy, seed, keep)
-                    cells.setdefault(_key(cell, exact=directory is not None, number=len(cells)), cell)
+                for policy in deciding:
+                    cell = _Cell(problem, trace, cast(Policy, policy), seed, keep)
+                    asked.append(_key(cell, exact=directory is not None, number=len(asked)))
+                    cells[asked[-1]] = cell
     if not cells:
         raise InvalidInputError("there is nothing to run: expected problems, traces, policies and seeds")
     finished, failed = run_cells(
@@ -272,11 +276,23 @@ def _runs(
         progress=progress,
     )
     reported: dict[str, str] = {}
-    for key, why in failed.items():
-        title = _title(cells[key])
-        alike = sum(each == title or each.startswith(f"{title} (") for each in reported)
-        reported[f"{title} ({alike + 1})" if alike else title] = why
-    return Comparison(tuple(finished.values()), MappingProxyType(reported))
+    for key in asked:
+        if key in failed:
+            title = _title(cells[key])
+            alike = sum(each == title or each.startswith(f"{title} (") for each in reported)
+            reported[f"{title} ({alike + 1})" if alike else title] = failed[key]
+    return Comparison(tuple(finished[key] for key in asked if key in finished), MappingProxyType(reported))
+
+
+def _all_of(given: object, kind: type[_Noun], place: str) -> list[_Noun]:
+    """Return what is given as a list of nouns of one kind."""
+    if not isinstance(given, Iterable):
+        raise InvalidInputError(f"expected instances of {kind.__name__}, got {shown(given)}", place=place)
+    nouns = list(given)
+    for at, each in enumerate(nouns):
+        if not isinstance(each, kind):
+            raise InvalidInputError(f"expected a {kind.__name__}, got {shown(each)}", place=f"{place}[{at}]")
+    return nouns
 
 
 def _simulated(cell: _Cell) -> Run:
@@ -294,10 +310,20 @@ def _key(cell: _Cell, *, exact: bool, number: int) -> str:
     if not exact:
         return f"{number}: {_title(cell)}"
     try:
-        policy = pickle.dumps(cell.policy, protocol=4)
+        policy = io.BytesIO()
+        pickler = pickle.Pickler(policy, protocol=4)
+        pickler.fast = True  # equal settings give equal bytes, whether or not they share memory
+        pickler.dump(cell.policy)
     except Exception as error:
         raise InvalidInputError(f"{shown(cell.policy)} does not pickle: {error}", place="policies") from None
-    told = [repr(cell.problem), policy, cell.trace.name, cell.trace.times.tobytes(), cell.seed, cell.timeline]
+    told = [
+        repr(cell.problem),
+        policy.getvalue(),
+        cell.trace.name,
+        cell.trace.times.tobytes(),
+        cell.seed,
+        cell.timeline,
+    ]
     digest = hashlib.blake2b(digest_size=20)
     for part in [version_report()["smiless_core"], *told]:
         data = part if isinstance(part, bytes) else repr(part).encode()

@@ -20,7 +20,7 @@ from smiless_core.errors import InvalidInputError
 from smiless_core.model.directive import Directive
 from smiless_core.model.problem import Problem
 from smiless_core.model.trace import Trace
-from smiless_core.policies import Decide, Decision, FunctionState, Observation, Policy
+from smiless_core.policies import Decide, Decision, Observation, Policy
 from smiless_core.serving import FAR, Serving
 from smiless_core.simulator.clairvoyant import clairvoyant_cost
 from smiless_core.simulator.records import Noted, RecordsFile
@@ -63,8 +63,7 @@ def simulate(
     seed : int, default 0
         Of cold starts, and for the policy; 0 to 2**64 - 1. The same seed gives the same run on every machine.
     until : float, optional
-        Where time and billing end, seconds; not before the last arrival. By default with the last response, or with the
-        first moment after it at which the policy wants to be asked.
+        Where time and billing end, seconds; not before the last arrival. By default with the last response.
     sampled : bool, default True
         Whether cold starts are drawn from the profile's mean and standard deviation (a normal distribution, cut at 0),
         or all last as long as planned.
@@ -116,13 +115,12 @@ def simulate(
     return Run(
         policy=course.name,
         settings=_settings(policy),
-        fidelity=str(policy.fidelity),
+        fidelity=course.fidelity,
         application=problem.application,
         trace=trace.name,
         seed=seed,
         arrivals_ns=course.times,
         responses_ns=course.serving.responses,
-        begin=0.0,
         end=horizon,
         functions=course.functions(),
         clairvoyant=clairvoyant_cost(problem, trace, sampled=sampled),
@@ -151,6 +149,7 @@ class _Course:
         self._names = application.names
         self._history = np.empty(0)  # grows with what has been seen
         self._seen = 0
+        self.fidelity = self._asked(lambda: str(policy.fidelity))
         self._decide: Decide = self._asked(lambda: policy.start(problem, now=0.0, seed=seed))
         if not callable(self._decide):
             raise self._wrong(f"start has to return what can be asked for decisions, got {shown(self._decide)}")
@@ -160,19 +159,17 @@ class _Course:
     def run(self, until: float | None, noted: Noted, progress: Callable[[int, int], None] | None) -> float:
         """Ask and advance in turns; return where time ended, seconds."""
         last = None if until is None else round(until * 1e9)
-        states, _ = self._observe()
-        decision = self._ask(states)
+        decision = self._ask()
         if missing := [name for name in self._names if name not in decision.directives]:
             raise self._wrong(f"the first decision has to name every function, and has none for {missing[0]!r}")
         while True:
             moment = self._next(decision)
             if moment is None or (last is not None and moment > last):
                 break
-            self._advance(moment, noted, progress)
-            states, over = self._observe()
-            if over and last is None:
+            self._advance(moment, noted, progress, no_further=last is None)
+            if self.serving.now < moment:
                 break
-            decision = self._ask(states)
+            decision = self._ask()
         self._advance(int(self.times[-1]) + 1, noted, progress)
         end = self.serving.finish(last)
         noted.take(self.serving)
@@ -191,13 +188,15 @@ class _Course:
             moments.append(int(self.times[self._seen]) + 1)
         return min(moments, default=None)
 
-    def _advance(self, moment: int, noted: Noted, progress: Callable[[int, int], None] | None) -> None:
+    def _advance(
+        self, moment: int, noted: Noted, progress: Callable[[int, int], None] | None, *, no_further: bool = False
+    ) -> None:
         reached = int(np.searchsorted(self.times, self.serving.now))
         while (reached := reached + _AT_A_TIME) < len(self.times) and self.times[reached] < moment:
             self.serving.advance(int(self.times[reached]))
             noted.take(self.serving)
             self._report(progress)
-        self.serving.advance(moment)
+        self.serving.advance(moment, no_further=no_further)
         noted.take(self.serving)
         self._report(progress)
 
@@ -207,8 +206,7 @@ class _Course:
 
     # --- what is seen, and what is decided ------------------------------------------------------------------------
 
-    def _observe(self) -> tuple[Mapping[str, FunctionState], bool]:
-        """Return what the functions are doing, and whether all is over."""
+    def _observe(self) -> Observation:
         states, count = self.serving.observe()
         if count > len(self._history):
             longer = np.full(min(2 * count, len(self.times)), np.nan)
@@ -216,20 +214,17 @@ class _Course:
             self._history = longer
         self._history[self._seen : count] = self.times[self._seen : count] / 1e9
         self._seen = count
-        # An invocation may have left one function and not have come to the next: responses tell.
-        over = count == len(self.times) and bool((self.serving.responses >= 0).all())
-        return MappingProxyType(states), over
-
-    def _ask(self, states: Mapping[str, FunctionState]) -> Decision:
-        count, responses = self._seen, self.serving.responses
-        arrivals = self._history[:count]
+        arrivals, responses = self._history[:count], self.serving.responses
         arrivals.flags.writeable = False
 
         def past_responses() -> NDArray[np.float64]:
             known = responses[:count]
             return np.where(known >= 0, known / 1e9, np.nan)
 
-        seen = Observation(self.serving.now / 1e9, arrivals, states, past_responses)
+        return Observation(self.serving.now / 1e9, arrivals, MappingProxyType(states), past_responses)
+
+    def _ask(self) -> Decision:
+        seen = self._observe()
         begun = perf_counter()
         decision = self._asked(lambda: self._decide(seen))
         self.decision_time += perf_counter() - begun

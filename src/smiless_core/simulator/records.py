@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smiless_core.errors import MissingExtraError
+from smiless_core.errors import InvalidInputError, MissingExtraError
+from smiless_core.placing import reason_of
 from smiless_core.serving import ENDED, SERVED, Serving
 from smiless_core.simulator.runs import Instances, Services
 
@@ -103,8 +104,7 @@ class RecordsFile:
         try:
             yield
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise OSError(error.errno or 0, f"cannot be written: {reason}", str(self._path)) from None
+            raise InvalidInputError(f"cannot be written: {reason_of(error)}", file=str(self._path)) from None
 
 
 class Noted:

@@ -113,8 +113,8 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
         Of all randomness.
     arrivals_ns, responses_ns : int64 array, shape (N,)
         Nanoseconds: when invocations came after the first, and how long they took; -1 where time ended before.
-    begin, end : float
-        What was billed, seconds on the clock of the arrivals.
+    end : float
+        Where billing ended, seconds after the first arrival.
     functions : tuple of FunctionRun
         In the order of the application.
     clairvoyant : float
@@ -137,7 +137,6 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
     seed: int
     arrivals_ns: Integers
     responses_ns: Integers
-    begin: float
     end: float
     functions: tuple[FunctionRun, ...]
     clairvoyant: float
@@ -251,7 +250,6 @@ class Run(Noun, frozen=True, kw_only=True, eq=False, dict=True):
             "sla": self.sla,
             "attainment_target": self.target,
             "invocations": self.count,
-            "begin": self.begin,
             "end": self.end,
             "cost": _finite(self.cost),
             "total_cost": self.total_cost,

@@ -89,6 +89,8 @@ def read_runs(path: str | os.PathLike[str]) -> list[Run]:
         document = msgspec.json.decode(data)
         if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
             raise ValueError(f"expected runs, with a schema of {_SCHEMA}")
+        if not isinstance(document["runs"], list):
+            raise TypeError("expected a list of runs")
         return [_run(each) for each in document["runs"]]
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise _no_runs(error, file=file) from None
@@ -123,7 +125,6 @@ def _plain(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "arrivals_ns": run.arrivals_ns,
         "responses_ns": run.responses_ns,
-        "begin": run.begin,
         "end": run.end,
         "functions": [
             {
@@ -145,29 +146,38 @@ def _plain(run: Run) -> dict[str, Any]:
 
 def _run(plain: dict[str, Any]) -> Run:
     given = dict(plain)
-    application = given.pop("application")
+    application = _application(given.pop("application"))
     bound = given.pop("clairvoyant")
+    functions = tuple(
+        FunctionRun(**each | {"usage": tuple(_usage(used) for used in each["usage"])}) for each in given["functions"]
+    )
+    if tuple(each.name for each in functions) != application.names:
+        raise ValueError("its functions are not those of the application")
+    arrivals, responses = (_array(given[name], int, name) for name in ("arrivals_ns", "responses_ns"))
+    if len(arrivals) != len(responses):
+        raise ValueError(f"it has {len(arrivals)} arrivals and {len(responses)} responses")
+    return Run(
+        **given
+        | {
+            "application": application,
+            "clairvoyant": np.nan if bound is None else bound,
+            "functions": functions,
+            "arrivals_ns": arrivals,
+            "responses_ns": responses,
+            "instances": _columns(Instances, given["instances"]),
+            "services": _columns(Services, given["services"]),
+        }
+    )
+
+
+def _application(plain: dict[str, Any]) -> Application:
     try:
-        return Run(
-            **given
-            | {
-                "application": Application(
-                    functions=tuple(Function(name, profile) for name, profile in application["functions"]),
-                    edges=tuple((one, other) for one, other in application["edges"]),
-                    sla=application["sla"],
-                    attainment_target=application["attainment_target"],
-                    name=application["name"],
-                ),
-                "clairvoyant": np.nan if bound is None else bound,
-                "functions": tuple(
-                    FunctionRun(**each | {"usage": tuple(_usage(used) for used in each["usage"])})
-                    for each in given["functions"]
-                ),
-                "arrivals_ns": _array(given["arrivals_ns"], int),
-                "responses_ns": _array(given["responses_ns"], int),
-                "instances": _columns(Instances, given["instances"]),
-                "services": _columns(Services, given["services"]),
-            }
+        return Application(
+            functions=tuple(Function(name, profile) for name, profile in plain["functions"]),
+            edges=tuple((one, other) for one, other in plain["edges"]),
+            sla=plain["sla"],
+            attainment_target=plain["attainment_target"],
+            name=plain["name"],
         )
     except SmilessError as error:
         raise ValueError(str(error)) from None
@@ -181,15 +191,18 @@ def _columns(kind: type[_Columns], plain: dict[str, Any] | None) -> _Columns | N
     if plain is None:
         return None
     whole = {"function", "invocation", "serial", "usage", "batch"}
-    return kind(
-        **{
-            name: _array(values, int if name in whole else bool if name == "cold" else float)
-            for name, values in plain.items()
-        }
-    )
+    columns = {
+        name: _array(values, int if name in whole else bool if name == "cold" else float, name)
+        for name, values in plain.items()
+    }
+    if len({len(column) for column in columns.values()}) > 1:
+        raise ValueError("its columns are not equally long")
+    return kind(**columns)
 
 
-def _array(values: list[Any], kind: type) -> NDArray[Any]:
+def _array(values: object, kind: type, name: str) -> NDArray[Any]:
     array: NDArray[Any] = np.array(values, dtype=kind)
+    if not isinstance(values, list) or array.ndim != 1:
+        raise TypeError(f"{name}: expected a list of numbers")
     array.flags.writeable = False
     return array

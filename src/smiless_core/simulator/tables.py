@@ -54,7 +54,7 @@ def _groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 def _headline(runs: Sequence[Run], columns: int) -> str:
     run = runs[0]
-    asked = f"{run.application.name}: {run.count:,} invocations of {run.trace} in {_duration(run.end - run.begin)}"
+    asked = f"{run.application.name}: {run.count:,} invocations of {run.trace} in {_duration(run.end)}"
     asked += f", {share(run.target)} of them to be answered within {exact_seconds(run.sla)}."
     whole = [each for each in runs if not each.fidelity.startswith("simplified")]
     meeting = [each for each in whole if each.meets_target]
