@@ -14,8 +14,8 @@ request takes no longer on it than `granted`.
 
 An instance keeps the price, the latencies, the batch and the planned cold start it was started with.  What
 becomes of it when it is free is up to the decision of that moment: a stay of its level's schedule keeps it, or
-the floor does, or it ends.  An older one ends when it has served and nobody waits in line; one that is not usable
-ends at the decision, or serves to the end those that it has.
+the floor does (not an older one), or it ends.  One that is not usable ends at the decision, or serves to the end
+those that it has.
 
 Levels remember the zero of their schedule's clock when their instance ends, so scheduled starts follow it.
 
@@ -571,7 +571,7 @@ class Twin:
             self.unserved -= 1
         if f.queue:
             self.serve_queue(v, k, now)
-        elif f.current(instance):
+        elif f.usable(instance):
             self.follow(v, k, now, 0)
         else:
             self.end(v, k, now)

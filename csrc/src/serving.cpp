@@ -406,9 +406,10 @@ void Serving::on_finish(size_t k, Time now, std::vector<Request> &finished) {
   last_finish_ = now;
   if (serve_queue(k, now)) return;
   level.requests.clear();
-  const bool stays = level.configuration == current_ && covers(k, now, 0);
+  const bool usable = known_[level.configuration].usable;
+  const bool stays = usable && covers(k, now, 0);
   if (!stays && !held(level)) {
-    const int32_t stay = level.configuration == current_ ? level.stay : 0;
+    const int32_t stay = usable ? level.stay : 0;
     end(k, now);
     return await(k, now, stay);
   }

@@ -54,3 +54,11 @@ def test_what_would_have_been_late_is_not_done_again():
     found = rehearse(problem, pairs, {"f0": slow}, skipped=2)
     assert found.late == pytest.approx(0.5)
     assert found.cost < np.diff([0.0, run.total_cost])[0] / run.count
+
+
+def test_what_serves_stays_until_what_replaces_it_is_ready():
+    """Cold starts last longer than gaps: whoever lets go first is late."""
+    problem = two_sizes(1.5)
+    run = sc.simulate(problem, sc.Trace.from_seconds(2.0 * np.arange(120)), sc.Smiless(), sampled=False)
+    assert {each.configuration.size for each in run.functions[0].usage} == {1.0, 4.0}
+    assert not run.late[3:].any()

@@ -226,16 +226,16 @@ def test_a_lower_floor_lets_go_and_a_higher_one_starts():
 
 
 @pytest.mark.parametrize(("granted", "response"), [(None, 105), (10, 10)])
-def test_an_older_instance_serves_once_if_its_latency_is_granted(granted, response):
+def test_an_older_instance_serves_while_its_latency_is_granted(granted, response):
     simulation = begin([0, 200, 400])
     decide(simulation, schedules=kept(1000))
     simulation.advance(150)
     decide(simulation, latency=(5,), granted=granted, schedules=kept(1000, 5))
     simulation.finish(1000)
-    assert simulation.responses.tolist() == [110, response, 105 if granted else 5]
+    assert simulation.responses.tolist() == [110, response, 10 if granted else 5]
     _, instances = notes(simulation)
     # Not granted it drains at once.
-    assert instances[0]["ends"] == (210 if granted else 150)
+    assert instances[0]["ends"] == (1000 if granted else 150)
     assert simulation.bill(0).keys() == {10, 5}
 
 

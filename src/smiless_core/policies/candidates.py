@@ -92,7 +92,7 @@ class Candidates:
         sla = self._problem.application.sla
         plan = self._solved(None, arrivals, sla, target)
         if plan is not None:
-            yield {each.function: Directive.of(each) for each in plan}
+            yield {each.function: Directive.of(each).replace(repeats=True) for each in plan}
         apart = gaps[gaps > sla]
         if len(apart) < 2:
             return

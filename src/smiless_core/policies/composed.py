@@ -97,8 +97,12 @@ class _Change(NamedTuple):
     """Instances of new configurations are on their way, while the old ones go on to serve."""
 
     ready: float  # when they are there, seconds
-    served: int  # and how many invocations have to have come
     settled: Mapping[str, Directive]  # what functions do from then on
+
+    def is_over(self, seen: Observation) -> bool:
+        """Whether they are there, and have served where schedules are to count from that."""
+        scheduled = any(not each.min_replicas for each in self.settled.values())
+        return seen.now >= self.ready and not (scheduled and seen.arrivals[-1] < self.ready)
 
 
 class _Online:
@@ -120,7 +124,7 @@ class _Online:
             self._predictor.observe(t)
         self._observed = len(seen.arrivals)
         if self._changing is not None:
-            if seen.now < self._changing.ready or self._observed < self._changing.served:
+            if not self._changing.is_over(seen):
                 return Decision(wake=self._waking(seen.now), at_arrivals=True)
             settled, self._changing = self._changing.settled, None
             return Decision(settled, at_arrivals=True)
@@ -139,23 +143,20 @@ class _Online:
     def _change(self, directives: Mapping[str, Directive], now: float) -> tuple[_Change | None, dict[str, Directive]]:
         """Return what is to be done later and what now, for instances to be replaced before they go."""
         at_once, settled = dict(directives), {}
-        ready, served = now, self._observed
+        ready = now
         for name, new in directives.items():
             old = self._in_force.get(name)
             if old is None or old.configuration == new.configuration:
                 continue
-            if old.max_replicas is None or new.max_replicas is None:
-                continue  # further instances start on request in any case
+            limits = (old.max_replicas, new.max_replicas)
             at_once[name] = new.replace(
                 min_replicas=max(new.min_replicas, 1),
-                max_replicas=new.max_replicas + old.max_replicas,
+                max_replicas=sum(each for each in limits if each) if None not in limits else None,
                 granted=_ANY_LATENCY,
             )
-            settled[name] = new
+            settled[name] = new.replace(granted=0.0)
             ready = max(ready, now + self._cold_start(name, new.configuration))
-            if not new.min_replicas:  # a schedule counts from a service
-                served = self._observed + 1
-        return (_Change(ready, served, settled) if settled else None), at_once
+        return (_Change(ready, settled) if settled else None), at_once
 
     def _cold_start(self, function: str, configuration: Configuration) -> float:
         problem = self._problem
