@@ -22,7 +22,7 @@ from smiless_core.model.problem import Problem
 from smiless_core.policies.sizing import cheapest_configurations
 from smiless_core.solver import CompiledProblem, Solution
 
-__all__ = ["Candidates"]
+__all__ = ["Candidates", "Directives"]
 
 Directives = Mapping[str, Directive]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from smiless_core.model.configuration import Configuration
 from smiless_core.model.directive import Directive
 from smiless_core.model.noun import Noun
 from smiless_core.model.problem import Problem
-from smiless_core.policies.candidates import Candidates
+from smiless_core.policies.candidates import Candidates, Directives
 from smiless_core.policies.protocol import Decide, Decision, Observation
 from smiless_core.policies.published import PublishedSmiless
 from smiless_core.policies.rehearsal import rehearse
@@ -38,9 +38,10 @@ class Smiless(Noun, frozen=True, kw_only=True):
     that requests of a burst may queue for few instances (the auto-scaler: batches and replicas). These plans, and
     instances that just stay, are rehearsed: the recent arrivals are served again by each of them, event by event. The
     cheapest that meets the target there is improved step by step, on other hardware and with an instance more or less,
-    and carried out if it is worth the cold starts of a change. To begin with, instances stay that leave half of the SLA
-    for queueing. The target moves with what has happened: misses in excess of those allowed are to be made up for, and
-    those saved may be spent, within `settle` times as many arrivals as one miss is allowed in.
+    and carried out if it is worth the cold starts of a change; what is replaced serves until what replaces it is ready.
+    To begin with, until it has seen enough for the target to mean something (never, if that is 1), instances stay that
+    leave half of the SLA for queueing. The target moves with what has happened: misses in excess of those allowed are
+    to be made up for, and those saved may be spent, within `settle` times as many arrivals as one miss is allowed in.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ class _Online:
         model = problem.profile(problem.application.index[function]).hardware[configuration.hardware]
         return model.cold_start(std_multiple=problem.std_multiple, quantile=problem.cold_start_quantile)
 
-    def _plan(self, seen: Observation) -> Mapping[str, Directive]:
+    def _plan(self, seen: Observation) -> Directives:
         resident = self._candidates.resident()
         forecast = self._predictor.arrivals(seen.now)
         if forecast is None or self._observed * (1.0 - self._target) < _EVIDENCE:
@@ -174,26 +175,29 @@ class _Online:
         allowed = self._allowed(seen)
         skipped = max(1, len(recent) // _SKIPPED)
 
-        def judged(directives: Mapping[str, Directive]) -> tuple[float, float]:
+        def judged(directives: Directives) -> tuple[float, float]:
             found = rehearse(self._problem, recent, directives, skipped=skipped)
             return max(found.late - allowed, 0.0), found.cost
 
         planned = self._candidates.planned(forecast, np.diff(recent), target=1.0 - allowed)
-        proposed = [(judged(each), each) for each in (*planned, *resident)]
-        (excess, cost), best = min(proposed, key=lambda each: each[0])
-        left = _STEPS
+        best = self._improved(min((*planned, *resident), key=judged), judged)
+        if self._in_force:
+            (excess, cost), (excess_now, cost_now) = judged(best), judged(self._in_force)
+            if excess_now <= excess and cost_now * _WORTH <= cost:
+                return self._in_force
+        return best
+
+    def _improved(self, best: Directives, judged: Callable[[Directives], tuple[float, float]]) -> Directives:
+        """Take steps as long as they make it better, and as long as there is time."""
+        reached, left = judged(best), _STEPS
         improving = True
         while improving and left > 0:
             improving = False
             for each in self._candidates.neighbors(best):
                 left -= 1
-                if (found := judged(each)) < (excess, cost):
-                    (excess, cost), best, improving = found, each, True
+                if (found := judged(each)) < reached:
+                    reached, best, improving = found, each, True
                     break
-        if self._in_force:
-            excess_now, cost_now = judged(self._in_force)
-            if excess_now <= excess and cost_now * _WORTH <= cost:
-                return self._in_force
         return best
 
     def _allowed(self, seen: Observation) -> float:

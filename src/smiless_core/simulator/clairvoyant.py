@@ -28,8 +28,9 @@ from smiless_core.timing import nanoseconds_down
 __all__ = ["clairvoyant_cost"]
 
 _AT_A_TIME = 1 << 16  # gaps: memory stays small beside the trace
-_MANY = 2_000  # different gaps: a search for each takes longer than rounding is worth
-_STEP = 0.02  # between gaps that are told apart then, as a fraction
+_MANY = 500  # different gaps: a search for each takes longer than rounding is worth
+_STEP = 0.05  # between gaps that are told apart then, as a fraction
+_LONGEST = 8.0  # standard deviations: no cold start is longer
 
 
 def clairvoyant_cost(problem: Problem, trace: Trace, *, sampled: bool = True) -> float:
@@ -59,8 +60,12 @@ def clairvoyant_cost(problem: Problem, trace: Trace, *, sampled: bool = True) ->
         for row, v in enumerate(compiled.function.tolist())
         if compiled.mode(row).readiness is Readiness.PREWARMED and absorbed[row] >= 0.0
     ]
+    if not rows:
+        return math.nan
+    span = min(row.free for row in rows), max(row.free + row.longest for row in rows)
     total = 0.0
-    for (gap, close), count in (_counted(trace, sla) or _counted(trace, sla, rounded=True)).items():
+    counts = _counted(trace, sla, span) or _counted(trace, sla, span, rounded=True)
+    for (gap, close), count in counts.items():
         cost = np.full(len(compiled.function), math.inf)
         for row in rows:
             cost[row.at] = row.cost(gap, close=close, sla=sla)
@@ -95,36 +100,43 @@ class _Row:
         self._price = mode.price
         self._latency = mode.latency
         self._share = _cheapest_share(model, mode.configuration.size)
-        self._free = mode.latency + absorbed
+        self.free = mode.latency + absorbed
         self._mean, self._std = (model.cold_start_mean, model.cold_start_std) if sampled else (mode.cold_start, 0.0)
+        self.longest = self._mean + _LONGEST * self._std
 
     def cost(self, gap: float, *, close: bool, sla: float) -> float:
         """Return what the arrival after a gap costs at least; `close` if it may share a batch with another."""
         shared = close and self._share < self._latency
-        idle = 0.0 if shared and gap <= sla else _shorter(max(gap - self._free, 0.0), self._mean, self._std)
+        idle = 0.0 if shared and gap <= sla else _shorter(max(gap - self.free, 0.0), self._mean, self._std)
         return self._price * ((self._share if shared else self._latency) + idle)
 
 
-def _counted(trace: Trace, sla: float, *, rounded: bool = False) -> Counter[tuple[float, bool]]:
+def _counted(
+    trace: Trace, sla: float, span: tuple[float, float], *, rounded: bool = False
+) -> Counter[tuple[float, bool]]:
     """Count the arrivals by the gap before, and by whether another one is as near as the SLA.
 
-    Empty where too many gaps differ for a search for each. They may be rounded down: costs do not fall with the gap, so
-    what is less is still a bound.
+    Costs do not fall with the gap, so a shorter one is still good for a bound. Gaps that make no difference are taken
+    together: below the span nothing is idle, above it all has been let go. Empty where too many still differ for a
+    search for each; then they may be rounded down.
     """
     counts: Counter[tuple[float, bool]] = Counter()
+    shortest, longest = span
+    base = max(shortest, longest * _STEP)
     first_is_close = trace.count > 1 and bool(trace.times[1] - trace.times[0] <= sla * 1e9)
-    counts[math.inf, first_is_close] += 1
+    counts[longest, first_is_close] += 1
     for first in range(0, trace.count - 1, _AT_A_TIME):
         gaps = np.diff(trace.times[first : first + _AT_A_TIME + 2]) / 1e9
         close = gaps <= sla
         company = close.copy()
         company[:-1] |= close[1:]
         used = min(_AT_A_TIME, len(gaps))  # one more gap is there to tell whether the next arrival is near
-        gaps, company = gaps[:used], company[:used]
+        gaps, company = np.minimum(gaps[:used], longest), company[:used]
+        gaps[gaps <= (base if rounded else shortest)] = 0.0
         if rounded:
-            # Down to a step above the SLA, and to nothing below it.
-            steps = np.floor(np.log(np.maximum(gaps, sla) / sla) / _STEP)
-            gaps = np.where(close[:used], 0.0, np.clip(sla * np.exp(steps * _STEP), sla, gaps))
+            far = gaps > 0.0
+            steps = np.floor(np.log(gaps[far] / base) / _STEP)
+            gaps[far] = np.clip(base * np.exp(steps * _STEP), base, gaps[far])
         for near in (False, True):
             values, times = np.unique(gaps[company == near], return_counts=True)
             for value, count in zip(values.tolist(), times.tolist(), strict=True):
