@@ -351,7 +351,8 @@ static void check_simulation(void) {
   CHECK(smiless_simulation_new(1, functions, 1, from, to, arrivals, at, NULL, 0, NULL,
                                SMILESS_NOTE_REQUESTS | SMILESS_NOTE_INSTANCES, response, &simulation) == SMILESS_OK);
   CHECK(smiless_simulation_decide(simulation, 0, &a) == SMILESS_OK);
-  CHECK(smiless_simulation_advance(simulation, 1, 0, NULL, NULL, &reached, &complete) == SMILESS_INVALID); /* B is undecided */
+  CHECK(smiless_simulation_advance(simulation, 1, 0, NULL, NULL, &reached, &complete) ==
+        SMILESS_INVALID); /* B is undecided */
   CHECK(smiless_simulation_decide(simulation, 2, &b) == SMILESS_INVALID);
   b.levels = 1, b.stay_offsets = offsets, b.stays = &kept;
   CHECK(smiless_simulation_decide(simulation, 1, &b) == SMILESS_INVALID);
