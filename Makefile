@@ -86,7 +86,7 @@ sanitize: $(VENV)/.installed $(VENV)/.dev
 	ASAN_OPTIONS=detect_leaks=1 $(SANITIZED)/api
 	LD_PRELOAD="$(call runtime,libasan.so) $(call runtime,libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
 	PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED)/lib SMILESS_NATIVE=$(SANITIZED)/lib \
-	    $(BIN)/python -m pytest -m native $(PYTEST_ARGS)
+	    $(BIN)/python -m pytest -m native --hypothesis-profile=fewer $(PYTEST_ARGS)
 
 planted-bugs: $(VENV)/.installed $(VENV)/.dev
 	$(BIN)/python tests/planted_bugs.py

@@ -481,7 +481,7 @@ def test_options_that_contradict_each_other() -> None:
 
 
 def test_a_report_needs_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smiless_core.cli.simulating.find_spec", lambda name: None)
+    monkeypatch.setattr("smiless_core.cli.places.find_spec", lambda name: None)
     assert_refused(smiless("compare", *STREET, *TWO), "smiless-core[report]")
     assert answer("compare", *STREET, *TWO, "--no-report")
 

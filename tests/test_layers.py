@@ -17,10 +17,10 @@ LAYERS = [
     ["execution", "arrivals"],  # arrivals are below the model, whose traces give them
     ["model"],
     ["timing", "catalog", "fitting", "traces"],
-    ["windows", "predictors"],
-    ["solver", "serving"],
+    ["windows", "predictors", "targets"],
+    ["solver", "serving", "autoscaler"],
     ["policies"],
-    ["simulator", "baselines"],
+    ["simulator", "baselines", "backtests"],
     ["report"],
     [""],  # the package itself, which re-exports the rooms below
     ["cli"],
@@ -28,7 +28,7 @@ LAYERS = [
 ]
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
-USERS_OF_NATIVE = {"solver.exact", "windows.levels", "windows.replays", "serving"}
+USERS_OF_NATIVE = {"solver.exact", "windows.levels", "windows.replays", "serving", "predictors.bandwidth_chain"}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "managers", "misc"}
 
 

@@ -27,13 +27,15 @@ from smiless_core.solver.pareto import frontier
 from smiless_core.solver.solution import solve
 from strategies import examples
 
-NAMES = ["catalog", "compare", "fit", "frontier", "plan", "simulate", "trace", "versions"]
-WITHOUT_JSON = ["report"]  # writes a page and nothing else
+NAMES = ["backtest", "catalog", "compare", "fit", "frontier", "plan", "simulate", "trace", "versions"]
+WITHOUT_JSON = ["report", "train"]  # they write a file and nothing else
 STREET = "app.yaml --profiles profiles.yaml --every 10"
 TRACED = "app.yaml --profiles profiles.yaml --trace arrivals.csv"
 
 # One command line for every shape of every output, with its exit code.
 COMMAND_LINES = [
+    ("backtest", "backtest arrivals.csv --workers 1", 0),
+    ("backtest", "backtest counts.csv --predictor recent-gaps --policy fixed-keep-alive --wait 0.5 --workers 1", 0),
     ("catalog", "catalog", 0),
     ("catalog", "catalog image-query", 0),
     ("catalog", "catalog distilbert", 0),

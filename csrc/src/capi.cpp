@@ -1,32 +1,19 @@
 // The C boundary: no exception and no C++ type passes it.
 #include <algorithm>
 #include <cmath>
-#include <exception>
-#include <new>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "boundary.hpp"
 #include "smiless/levels.hpp"
 #include "smiless/replay.hpp"
 #include "smiless/search.hpp"
 #include "smiless/simulation.hpp"
 #include "smiless/smiless.h"
-#include "smiless/windows.hpp"
 
 struct smiless_search {
   std::optional<smiless::Search> search;
-  std::string message;
-};
-
-struct smiless_windows {
-  std::vector<smiless::Time> at;
-  std::vector<double> mass, spread, price, spread_price;
-  smiless::Gaps gaps;
-  smiless::SwitchingPolicy policy;
-  std::vector<smiless::ResidentStay> stays;
-  bool solved = false;
   std::string message;
 };
 
@@ -45,34 +32,8 @@ struct smiless_replay {
 
 namespace {
 
-template <class Handle, class Work>
-smiless_status guarded(Handle *handle, const Work &work) {
-  const auto say = [&](const char *what) {
-    try {
-      handle->message = what;
-    } catch (...) {  // out of memory while saying so: the status is enough
-    }
-  };
-  try {
-    work();
-    return SMILESS_OK;
-  } catch (const std::invalid_argument &error) {
-    say(error.what());
-    return SMILESS_INVALID;
-  } catch (const std::bad_alloc &) {
-    say("out of memory");
-    return SMILESS_NO_MEMORY;
-  } catch (const std::exception &error) {
-    say(error.what());
-    return SMILESS_INTERNAL;
-  } catch (...) {  // such as what a stop callback throws
-    say("an exception of an unknown type");
-    return SMILESS_INTERNAL;
-  }
-}
-
-// Twice this still fits an int64_t.
-constexpr int64_t longest_gap = INT64_MAX / 2;
+using smiless::guarded;
+using smiless::longest_gap;
 
 // Three of these add up within an int64_t: an arrival, all that can follow it, and a stay or the first arrival.
 constexpr int64_t longest_replayed = INT64_MAX / 4;

@@ -204,4 +204,16 @@ void SwitchingPolicy::follow(Time busy, Time keep, std::vector<ResidentStay> &st
     stays.erase(stays.begin());
 }
 
+Met meet(std::span<const ResidentStay> stays, Time gap, Time cold_start) {
+  if (gap == 0) return {0, 0};  // at the very end of the service that it follows
+  double residency = 0;
+  for (const ResidentStay &stay : stays) {
+    if (stay.start >= gap && stay.ready > gap) break;
+    if (stay.ready > gap) return {residency + seconds(stay.ready - stay.start), stay.ready - gap};
+    if (gap <= stay.until) return {residency + seconds(gap - stay.start), 0};
+    residency += seconds(stay.until - stay.start);
+  }
+  return {residency + seconds(cold_start), cold_start};
+}
+
 }  // namespace smiless

@@ -3,8 +3,9 @@
 The rooms of the library are re-exported here; `__all__` is the whole public surface.
 """
 
-from smiless_core import baselines, catalog, windows
-from smiless_core.arrivals import Arrivals, Atoms, Cells
+from smiless_core import backtests, baselines, catalog, predictors, targets, windows
+from smiless_core.arrivals import Arrivals, Atoms, Cells, Counts
+from smiless_core.backtests import Backtest, backtest
 from smiless_core.errors import (
     InfeasibleError,
     InvalidInputError,
@@ -42,7 +43,7 @@ from smiless_core.policies import (
     TimedStart,
     cheapest_configurations,
 )
-from smiless_core.report import write_report
+from smiless_core.report import write_backtest, write_report
 from smiless_core.simulator import Comparison, Run, clairvoyant_cost, compare, read_runs, simulate, sweep, write_runs
 from smiless_core.solver import (
     Attainment,
@@ -68,10 +69,12 @@ __all__ = [
     "Assignment",
     "Atoms",
     "Attainment",
+    "Backtest",
     "Cells",
     "Comparison",
     "CompiledProblem",
     "Configuration",
+    "Counts",
     "Decision",
     "Directive",
     "Explanation",
@@ -109,6 +112,8 @@ __all__ = [
     "Work",
     "__version__",
     "azure_like",
+    "backtest",
+    "backtests",
     "baselines",
     "catalog",
     "cheapest_configurations",
@@ -119,6 +124,7 @@ __all__ = [
     "fit_profile",
     "fit_profiles",
     "frontier",
+    "predictors",
     "read_application",
     "read_measurements",
     "read_profile_file",
@@ -131,7 +137,9 @@ __all__ = [
     "solve",
     "sweep",
     "switching_policy",
+    "targets",
     "windows",
+    "write_backtest",
     "write_profiles",
     "write_report",
     "write_runs",

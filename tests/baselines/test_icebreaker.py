@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from observations import names_all, seen
 from problems import Made, diamond, made_up
 from smiless_core.baselines import IceBreaker
-from smiless_core.baselines.icebreaker import _forecast_weights
 from smiless_core.errors import InvalidInputError
 from smiless_core.model import Hardware, Limits, Problem
 from smiless_core.policies import Decision, Policy
+from smiless_core.predictors import extrapolation_weights
 from strategies import examples
 
 
@@ -36,16 +36,16 @@ def transformed(series: Sequence[float], harmonics: int) -> float:
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=70), st.integers(0, 12))
 @examples(60)
 def test_the_forecast_is_that_of_the_fourier_transform(series: list[int], harmonics: int) -> None:
-    weights = _forecast_weights(len(series), harmonics)
+    (weights,) = extrapolation_weights(len(series), harmonics)
     assert float(weights @ series) == pytest.approx(transformed(series, harmonics), abs=1e-6)
 
 
 def test_a_trend_goes_on_and_what_comes_once_a_window_comes_again() -> None:
     times = np.arange(60)
-    assert _forecast_weights(60, 10) @ (3 + 2 * times + times**2) == pytest.approx(3 + 120 + 3600)
+    assert extrapolation_weights(60, 10)[0] @ (3 + 2 * times + times**2) == pytest.approx(3 + 120 + 3600)
     waves = 5 + np.cos(2 * np.pi * 6 * times / 60)
-    assert _forecast_weights(60, 10) @ waves == pytest.approx(6.0, abs=0.1)
-    assert _forecast_weights(60, 5) @ waves == pytest.approx(5.0, abs=0.1)  # the sixth frequency is dropped
+    assert extrapolation_weights(60, 10)[0] @ waves == pytest.approx(6.0, abs=0.1)
+    assert extrapolation_weights(60, 5)[0] @ waves == pytest.approx(5.0, abs=0.1)  # the sixth frequency is dropped
 
 
 def choice(limits: Limits | None = None) -> Problem:

@@ -404,6 +404,65 @@ static void check_simulation(void) {
   smiless_simulation_free(simulation);
 }
 
+static void check_chains(void) {
+  enum { GAPS = 300, PRICES = 2 };
+  smiless_chains *chains, *other;
+  smiless_windows *windows;
+  smiless_chain_known known;
+  static double edges[4096], probability[4096], again[4096], position[GAPS];
+  static float histograms[SMILESS_CHAIN_HISTOGRAMS * 4096];
+  static int64_t gap[GAPS];
+  int32_t bins, calls = 0;
+  int64_t missed[PRICES], done;
+  double residency[PRICES], stated[PRICES], sum = 0;
+  const double price[PRICES] = {0, 1000};
+  CHECK(smiless_windows_new(&windows) == SMILESS_OK);
+  CHECK(smiless_chains_new(0, 1, .02, 86400, .99, &chains) == SMILESS_INVALID);
+  CHECK(smiless_chains_observe(chains, 0, 1) == SMILESS_INVALID && *smiless_chains_message(chains));
+  CHECK(smiless_chains_grid(chains, &bins, NULL) == SMILESS_INVALID);
+  smiless_chains_free(chains);
+  const double wrong[][4] = {
+      {0, .02, 86400, .99}, {1, 2, 86400, .99}, {1, .02, .5, .99}, {1, .02, 86400, 1}, {1, .02, 2e9, .99}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+    CHECK(smiless_chains_new(1, wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], &chains) == SMILESS_INVALID);
+    smiless_chains_free(chains);
+  }
+  CHECK(smiless_chains_new(2, 1, .02, 86400, .99, &chains) == SMILESS_OK);
+  CHECK(smiless_chains_grid(chains, &bins, edges) == SMILESS_OK && bins < 4095 && edges[0] == 0 && edges[1] == 1);
+  CHECK(edges[bins] >= 86400 && edges[bins - 1] < 86400);
+  CHECK(smiless_chains_observe(chains, 2, 1) == SMILESS_INVALID && smiless_chains_observe(chains, -1, 1) != SMILESS_OK);
+  CHECK(smiless_chains_observe(chains, 0, -1) == SMILESS_INVALID);
+  CHECK(smiless_chains_observe(chains, 0, NAN) == SMILESS_INVALID);
+  for (int32_t i = 0; i < GAPS; ++i) gap[i] = 60000000000LL;
+  CHECK(smiless_chains_replay(chains, 1, windows, GAPS, gap, 5000000000LL, 0, PRICES, price, NULL, NULL, residency,
+                              missed, stated, position, &done) == SMILESS_OK);
+  CHECK(done == GAPS && missed[0] > missed[1] && missed[1] < GAPS / 10 && residency[0] <= residency[1]);
+  CHECK(stated[0] > stated[1] && position[GAPS - 1] > 0 && position[GAPS - 1] < 1);
+  CHECK(smiless_chains_replay(chains, 1, windows, GAPS, gap, 5, 0, PRICES, price, stop_at_once, &calls, residency,
+                              missed, stated, NULL, &done) == SMILESS_OK);
+  CHECK(calls == 1 && done == 63);
+  CHECK(smiless_chains_forecast(chains, 1, probability) == SMILESS_OK);
+  for (int32_t k = 0; k <= bins; ++k) sum += probability[k];
+  CHECK(sum > .9999 && sum < 1.0001);
+  CHECK(smiless_chains_observe(chains, 1, 1e12) == SMILESS_OK); /* beyond all bins */
+  CHECK(smiless_chains_read(chains, 1, &known, histograms) == SMILESS_OK && known.last == SMILESS_CHAIN_CLASSES - 1);
+  CHECK(smiless_chains_new(1, 1, .02, 86400, .99, &other) == SMILESS_OK);
+  CHECK(smiless_chains_write(other, 0, &known, histograms) == SMILESS_OK);
+  CHECK(smiless_chains_forecast(chains, 1, probability) == SMILESS_OK);
+  CHECK(smiless_chains_forecast(other, 0, again) == SMILESS_OK);
+  CHECK(memcmp(probability, again, (size_t)(bins + 1) * sizeof *again) == 0);
+  known.weight[0] += 1;
+  CHECK(smiless_chains_write(other, 0, &known, histograms) == SMILESS_INVALID);
+  known.weight[0] -= 1, known.last = SMILESS_CHAIN_CLASSES;
+  CHECK(smiless_chains_write(other, 0, &known, histograms) == SMILESS_INVALID);
+  known.last = 0, histograms[7] = -1;
+  CHECK(smiless_chains_write(other, 0, &known, histograms) == SMILESS_INVALID);
+  CHECK(smiless_chains_forecast_to(chains, 0, windows) == SMILESS_OK);
+  smiless_chains_free(other);
+  smiless_chains_free(chains);
+  smiless_windows_free(windows);
+}
+
 int main(void) {
   CHECK(smiless_abi_version() == SMILESS_ABI_VERSION);
   smiless_search_free(NULL);
@@ -412,6 +471,7 @@ int main(void) {
   for (int32_t i = 0; i < 2000; ++i) check_against_brute_force();
   check_interruption();
   check_windows();
+  check_chains();
   check_replay();
   check_simulation();
   puts("the C API holds");

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import reported_runs
+import smiless_core as sc
 from reported_runs import Rule
 from smiless_core.report import write_report
 
@@ -288,3 +290,25 @@ def test_everything_is_drawn_for_paper(browser: Any, report: Path) -> None:
     assert browser.execute_script(undrawn) == []
     assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
     quiet(browser)
+
+
+def test_the_page_of_a_backtest(browser: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    traces = {f"f{k}": sc.Trace.from_seconds(np.cumsum(rng.exponential(20.0, 60)), name=f"f{k}") for k in range(3)}
+    found = sc.backtest(traces, targets=sc.backtests.usual_targets())
+    path = tmp_path / "backtest.html"
+    sc.write_backtest(path, found, command=f"smiless backtest {HOSTILE}")
+    for width in (1280, PHONE):
+        opened(browser, path, width=width)
+        names = charts(browser)
+        assert names == ["frontier-plot", "frontier-mean-plot", "forecasts-1-plot", "forecasts-2-plot"]
+        for name in names:
+            seen(browser, name)
+            drawn = browser.execute_script(
+                "return document.getElementById(arguments[0]).data.map(each => each.x.length)", name
+            )
+            assert drawn
+            assert all(drawn)
+        assert browser.title == "4 methods on 3 functions"
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        quiet(browser)

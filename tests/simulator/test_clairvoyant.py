@@ -7,17 +7,18 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
 import smiless_core as sc
 from problems import chain
 from smiless_core.simulator.clairvoyant import _shorter
+from strategies import examples
 
 
 @given(st.lists(st.integers(1, 40), max_size=5), st.integers(0, 6), st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_one_function_without_slack_costs_what_the_best_choice_of_each_gap_does(gaps, cold_start, latency):
     problem = chain(float(latency), cold_start=float(cold_start), sla=float(latency))
     times = np.cumsum([0, *[gap + latency for gap in gaps]])
@@ -33,7 +34,7 @@ def test_one_function_without_slack_costs_what_the_best_choice_of_each_gap_does(
     st.sampled_from([3.0, 5.0, 8.0, 14.0]),
     st.sampled_from([0.0, 4.0, 9.0, 1000.0]),
 )
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_no_policy_that_meets_every_sla_costs_less(gaps, sla, seconds):
     problem = chain(1.0, 2.0, cold_start=3.0, sla=sla)
     arrivals = sc.Trace.from_seconds(np.cumsum([0, *gaps]).astype(float))

@@ -169,6 +169,13 @@ def times(gaps: Sequence[int]) -> list[int]:
     return np.cumsum([0, *gaps]).tolist()
 
 
+@pytest.mark.parametrize(("gap", "sla", "cost"), [(5, 4, 4 + 1 + 1), (5, 5, 4 + 1), (4, 4, 4 + 1), (9, 4, 4 + 1 + 3)])
+def test_a_gap_costs_nothing_as_far_as_the_sla_absorbs_it(gap, sla, cost):
+    can = [Can(1, (1,), 3)]
+    assert bound([can], [0, gap], sla) == pytest.approx(cost)
+    assert least_cost([can], [0, gap], sla) >= cost
+
+
 @examples(150)
 @given(cans, st.lists(gaps, max_size=2), st.integers(1, 9))
 def test_one_function(can, gaps, sla):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import smiless_core as sc
@@ -14,6 +14,7 @@ from problems import chain
 from smiless_core.model import Configuration, Readiness, Stay
 from smiless_core.timing import nanoseconds_up
 from smiless_core.windows import Played, replay
+from strategies import examples
 
 CPU = Configuration("cpu", 1)
 
@@ -87,7 +88,7 @@ def test_wakes_are_kept_to_the_nanosecond():
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=12), st.integers(0, 20), st.integers(0, 12), st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_schedules_are_served_as_in_a_replay(gaps, start, stay, data):
     problem = chain(1.0, 2.0, cold_start=3.0)
     schedule = (Stay(start, start + 3.0, start + 3.0 + stay),)
@@ -115,7 +116,7 @@ def test_schedules_are_served_as_in_a_replay(gaps, start, stay, data):
 
 
 @given(st.integers(0, 2**64 - 1))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_what_is_billed_is_what_instances_did(seed):
     problem = sc.Problem(sc.catalog.application("amber-alert"), sc.catalog.profiles(), sc.catalog.prices())
     arrivals = sc.azure_like(seconds=1800.0, seed=seed % 1000)

@@ -7,12 +7,13 @@ import random
 from fractions import Fraction as F
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import schedule_oracle as oracle
 import twin
 from schedule_oracle import Mode
+from strategies import examples
 
 ONE_OF_TWO = oracle.exact([(10, 0.5), (100, 0.5)])
 THREE = oracle.exact([(10, 0.09), (11, 0.9), (100, 0.01)])
@@ -178,7 +179,7 @@ def arrivals(draw, least=F(0), most=5):
     return tuple(sorted((least + x, F(w, sum(weights))) for x, w in zip(xs, weights, strict=True)))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data(), halves, halves, halves)
 def test_enumeration_is_the_direct_formula(data, latency, cold_start, sigma):
     atoms = data.draw(arrivals(least=latency, most=4))
@@ -200,7 +201,7 @@ def test_enumeration_is_the_direct_formula(data, latency, cold_start, sigma):
     assert best.schedules == len(values)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data(), halves, halves)
 def test_the_bridging_rule_is_the_cheapest_choice(data, latency, cold_start):
     atoms = data.draw(arrivals(least=latency))
@@ -213,7 +214,7 @@ def test_the_bridging_rule_is_the_cheapest_choice(data, latency, cold_start):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data(), halves, halves, halves)
 def test_later_readiness_helps_only_where_a_wait_is_tolerated(data, latency, cold_start, sigma):
     """Endpoints halfway between the breakpoints never beat atoms and atoms + sigma."""
@@ -268,7 +269,7 @@ def cycles(draw, least):
     return gaps, atoms
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(st.data(), halves, halves)
 def test_planning_cost_is_the_replay_where_it_is_exact(data, latency, cold_start):
     """All X >= T + L, one function: equal to the twin's long run, exactly, if no late finish meets a stay.
@@ -354,7 +355,7 @@ def applications(draw):
     return n, edges
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.data(), applications(), st.booleans())
 def test_responses_of_an_application(data, application, announced):
     """The second of two arrivals, the first of which found everything ready."""

@@ -7,9 +7,10 @@ import random
 from fractions import Fraction as F
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from strategies import examples
 from twin import BILLION, FunctionPlan, Stay, long_run_cost, replay, times
 
 EVEN = [10, 10, 100, 100]  # each pair of gaps once
@@ -350,7 +351,7 @@ def plans_and_edges(draw, announced):
     return plans, [(u, v) for v in range(n) for u in range(v) if draw(st.booleans())]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.data(), st.booleans(), st.sampled_from(["arrival", "latest", "service"]))
 def test_laws(data, announced, clock):
     """Conservation and bounds (the twin itself asserts billed = init + busy + idle, and announced = done)."""
@@ -378,7 +379,7 @@ def test_laws(data, announced, clock):
     assert again == result
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data(), st.booleans())
 def test_the_clocks_agree_where_arrivals_keep_their_distance(data, announced):
     """No arrival comes before all work of the one before is done: "arrival" and "latest" are one."""

@@ -136,6 +136,58 @@ SMILESS_API smiless_status smiless_windows_follow(smiless_windows *windows, int6
  * none). `at` is in ascending order. */
 SMILESS_API smiless_status smiless_levels(int64_t count, const int64_t *at, int64_t busy, int32_t *level, int64_t *gap);
 
+/* Forecasts of the next gap for many applications at once: a chain of histograms each, of increasing sharpness, that
+ * forget, mixed by how well each has forecast so far. They share one grid: bins from 0 on that are `finest` seconds
+ * wide at first and `ratio` of where they begin later, up to `longest` seconds or a little more, and one for what is
+ * beyond. A gap fades by `decay` with every further one. Handles and messages are as for smiless_search. */
+typedef struct smiless_chains smiless_chains;
+
+#define SMILESS_CHAIN_EXPERTS 6
+#define SMILESS_CHAIN_CLASSES 4
+#define SMILESS_CHAIN_HISTOGRAMS 9
+
+/* What a chain knows beside its histograms: the weights of its experts, which add up to 1; how many gaps it has seen,
+ * faded, and how many that followed one of each class; and the class of the last one, negative if there is none. */
+typedef struct smiless_chain_known {
+  double weight[SMILESS_CHAIN_EXPERTS];
+  double gaps;
+  double after[SMILESS_CHAIN_CLASSES];
+  int32_t last;
+} smiless_chain_known;
+
+SMILESS_API smiless_status smiless_chains_new(int32_t count, double finest, double ratio, double longest, double decay,
+                                              smiless_chains **out);
+SMILESS_API void smiless_chains_free(smiless_chains *chains);
+SMILESS_API const char *smiless_chains_message(const smiless_chains *chains);
+
+/* The number of bins but the one beyond all others, and their bins + 1 edges, seconds (NULL: not asked for). */
+SMILESS_API smiless_status smiless_chains_grid(const smiless_chains *chains, int32_t *bins, double *edges);
+
+/* Learn of a gap of `chain`: seconds, at least 0. */
+SMILESS_API smiless_status smiless_chains_observe(smiless_chains *chains, int32_t chain, double gap);
+
+/* The forecast: the probability of each bin, and of what is beyond (bins + 1 values); or as the distribution that
+ * `windows` plans for, evenly spread within bins. */
+SMILESS_API smiless_status smiless_chains_forecast(smiless_chains *chains, int32_t chain, double *probability);
+SMILESS_API smiless_status smiless_chains_forecast_to(smiless_chains *chains, int32_t chain, smiless_windows *windows);
+
+/* Take out and put back what a chain knows: SMILESS_CHAIN_HISTOGRAMS times bins + 1 values, and the rest. */
+SMILESS_API smiless_status smiless_chains_read(smiless_chains *chains, int32_t chain, smiless_chain_known *known,
+                                               float *histograms);
+SMILESS_API smiless_status smiless_chains_write(smiless_chains *chains, int32_t chain, const smiless_chain_known *known,
+                                                const float *histograms);
+
+/* What each price of a miss (seconds of residency) would have led to: before every gap (nanoseconds) the instance of a
+ * function is planned for the forecast by the switching policy with that price, services taking no time; then the gap
+ * comes, is paid for and learnt. Adds up, per price: seconds of residency, arrivals that waited for longer than
+ * tolerated, and the probability of that as it was stated; and writes for each gap the forecast probability that it is
+ * no longer (NULL: not asked for). Without complete, `stop` has ended it; `done` tells how many gaps are learnt. */
+SMILESS_API smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smiless_windows *windows,
+                                                 int64_t gaps, const int64_t *gap, int64_t cold_start,
+                                                 int64_t tolerated, int32_t prices, const double *price,
+                                                 smiless_stop stop, void *context, double *residency, int64_t *missed,
+                                                 double *stated, double *position, int64_t *done);
+
 /* Recorded arrivals of one application, met by given schedules. Times are nanoseconds within 73 years of 0. Handles and
  * messages are as for smiless_search. */
 typedef struct smiless_replay smiless_replay;

@@ -97,4 +97,13 @@ class SwitchingPolicy {
   double staying_on(Time now) const;
 };
 
+// What becomes of an arrival: the seconds that an instance was there for it, services not included, and its wait.
+struct Met {
+  double residency;
+  Time wait;
+};
+// An arrival `gap` after the one that the stays follow, which are in ascending order. It starts what is not there, and
+// what comes later is not started any more.
+Met meet(std::span<const ResidentStay> stays, Time gap, Time cold_start);
+
 }  // namespace smiless

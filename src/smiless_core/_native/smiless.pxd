@@ -68,6 +68,40 @@ cdef extern from "smiless/smiless.h" nogil:
     )
     smiless_status smiless_levels(int64_t count, const int64_t *at, int64_t busy, int32_t *level, int64_t *gap) nogil
 
+    enum:
+        SMILESS_CHAIN_EXPERTS
+        SMILESS_CHAIN_CLASSES
+        SMILESS_CHAIN_HISTOGRAMS
+
+    ctypedef struct smiless_chains
+
+    ctypedef struct smiless_chain_known:
+        double weight[SMILESS_CHAIN_EXPERTS]
+        double gaps
+        double after[SMILESS_CHAIN_CLASSES]
+        int32_t last
+
+    smiless_status smiless_chains_new(
+        int32_t count, double finest, double ratio, double longest, double decay, smiless_chains **out
+    )
+    void smiless_chains_free(smiless_chains *chains)
+    const char *smiless_chains_message(const smiless_chains *chains)
+    smiless_status smiless_chains_grid(const smiless_chains *chains, int32_t *bins, double *edges)
+    smiless_status smiless_chains_observe(smiless_chains *chains, int32_t chain, double gap)
+    smiless_status smiless_chains_forecast(smiless_chains *chains, int32_t chain, double *probability)
+    smiless_status smiless_chains_forecast_to(smiless_chains *chains, int32_t chain, smiless_windows *windows)
+    smiless_status smiless_chains_read(
+        smiless_chains *chains, int32_t chain, smiless_chain_known *known, float *histograms
+    )
+    smiless_status smiless_chains_write(
+        smiless_chains *chains, int32_t chain, const smiless_chain_known *known, const float *histograms
+    )
+    smiless_status smiless_chains_replay(
+        smiless_chains *chains, int32_t chain, smiless_windows *windows, int64_t gaps, const int64_t *gap,
+        int64_t cold_start, int64_t tolerated, int32_t prices, const double *price, smiless_stop stop, void *context,
+        double *residency, int64_t *missed, double *stated, double *position, int64_t *done
+    )
+
     ctypedef struct smiless_replay
 
     ctypedef struct smiless_tally:

@@ -2,6 +2,7 @@
 
 from smiless_core.arrivals.atoms import Atoms
 from smiless_core.arrivals.cells import Cells
+from smiless_core.arrivals.counts import Counts
 from smiless_core.arrivals.distribution import Arrivals
 
-__all__ = ["Arrivals", "Atoms", "Cells"]
+__all__ = ["Arrivals", "Atoms", "Cells", "Counts"]

@@ -2,7 +2,6 @@
 
 import math
 from collections import deque
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from smiless_core.model.noun import Noun
 from smiless_core.model.problem import Limits, Problem
 from smiless_core.model.profiles import Profile
 from smiless_core.policies import Decide, Decision, Directive, Observation, cheapest_configurations
+from smiless_core.predictors import extrapolation_weights
 from smiless_core.validation import number, whole_number
 
 __all__ = ["IceBreaker"]
@@ -194,7 +194,7 @@ class _Function:
     def follow(self) -> None:
         """Forecast the next interval, and choose."""
         settings = self._settings
-        weights = _forecast_weights(len(self._series), settings.harmonics)
+        (weights,) = extrapolation_weights(len(self._series), settings.harmonics)
         self._forecast = max(round(float(weights @ np.fromiter(self._series, np.float64))), 0)
         utility = self._utility() if self._compared > settings.history else 1.0
         warm = self._forecast if utility >= settings.low else 0
@@ -207,24 +207,6 @@ class _Function:
         missed = sum(max(real - forecast, 0) for real, forecast in self._errors) / came
         wasted = sum(max(forecast - real, 0) for real, forecast in self._errors) / came
         return (min(missed, 1.0) + max(1.0 - wasted, 0.0) + self._gain) / 3.0
-
-
-@lru_cache(maxsize=256)
-def _forecast_weights(count: int, harmonics: int) -> NDArray[np.float64]:
-    """Return what each of so many values counts for in the forecast of the next one: the forecast is linear.
-
-    A parabola is fitted to the values, and extended. What it leaves over is cut to its lowest frequencies k / count.
-    These repeat after `count` values: the next one is that of the first.
-    """
-    times = np.arange(count, dtype=np.float64)
-    degree = min(2, count - 1)
-    powers = np.vander(times, degree + 1)
-    fit = np.linalg.pinv(powers)
-    order = np.argsort(np.abs(np.fft.fftfreq(count)), kind="stable")[: 1 + 2 * harmonics]
-    kernel = np.cos(2.0 * np.pi * np.outer(order, times) / count).sum(axis=0) / count
-    trend = np.vander([float(count)], degree + 1)[0] @ fit
-    weights: NDArray[np.float64] = trend + kernel - (kernel @ powers) @ fit
-    return weights
 
 
 def _chosen_on(problem: Problem, kind: Hardware, residency: float) -> dict[str, Configuration]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from smiless_core.cli.backtesting import backtest, train
 from smiless_core.cli.data import catalog, describe, fit, versions
 from smiless_core.cli.planning import frontier, plan
 from smiless_core.cli.simulating import compare, report, simulate
@@ -83,6 +84,19 @@ smiless.command(
         "smiless compare --policies",
     )
 )(compare)
+smiless.command(
+    epilog=_examples(
+        "smiless backtest invocations.csv",
+        "smiless backtest invocations.csv --part second-half --placement fixed-phase -o report.html",
+        "smiless backtest arrivals.csv --predictor recent-gaps --policy hybrid-histogram --target 0.99",
+    )
+)(backtest)
+smiless.command(
+    epilog=_examples(
+        "smiless train invocations.csv --part first-half -o hazards.model",
+        "smiless backtest invocations.csv --part second-half --predictor hazard:hazards.model",
+    )
+)(train)
 smiless.command(epilog=_examples("smiless report runs.json -o report.html"))(report)
 smiless.command(
     epilog=_examples(

@@ -1,13 +1,8 @@
 """The commands that let policies serve recorded arrivals, and show what came of it."""
 
 import contextlib
-import shlex
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from enum import Enum
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -33,11 +28,11 @@ from smiless_core.cli.options import (
     sharing,
     whole_number_from,
 )
+from smiless_core.cli.places import command_line, require_places, require_plotly
 from smiless_core.cli.printing import print_result, run_page
 from smiless_core.cli.waiting import counting_bar
-from smiless_core.errors import InfeasibleError, InvalidInputError, MissingExtraError
+from smiless_core.errors import InfeasibleError, InvalidInputError
 from smiless_core.model import Limits, Problem, Trace
-from smiless_core.placing import reason_of
 from smiless_core.simulator import Comparison, read_runs, write_runs
 from smiless_core.solver import Frontier
 
@@ -46,9 +41,6 @@ __all__ = ["compare", "report", "simulate"]
 _REPORT = "smiless-report.html"
 _FRONTIER_POINTS = 8
 _TIMELINE = 20_000  # services: of longer runs no timeline is kept, as in a comparison
-
-# What the command in a report leaves out: where things are written and how fast, which changes nothing in it.
-_UNSAID = {"output", "runs", "records", "worker_count", "no_report", "as_json"}
 
 Replayed = Annotated[
     str | None,
@@ -167,8 +159,8 @@ def simulate(
     from smiless_core.cli.policies import choose
     from smiless_core.simulator import simulate as served
 
-    _require_places(records, runs, output)
-    _require_plotly(output)
+    require_places(records, runs, output)
+    require_plotly(output)
     problem = scenario.problem(app)
     with _prints_aside():
         (chosen,) = choose([policy])
@@ -186,7 +178,7 @@ def simulate(
                 progress=progress,
             )
     found = Comparison((run,))
-    _write(found, runs, output, f"{_command(context)} -o {_REPORT}", [problem], trace)
+    _write(found, runs, output, f"{command_line(context)} -o {_REPORT}", [problem], trace)
     print_result(found.to_dict() if as_json else _page(f"{found}\n\n{run_page(run)}", runs, output))
     return ExitCode.DONE if run.meets_target else ExitCode.INFEASIBLE
 
@@ -259,8 +251,8 @@ def compare(
         raise InvalidInputError("give --output or --no-report, not both")
     if output is None and not (no_report or as_json):
         output = _REPORT
-    _require_places(runs, output)
-    _require_plotly(output)
+    require_places(runs, output)
+    require_plotly(output)
     problems = [scenario.problem(each) for each in ([app] if app is not None else catalog.applications())]
     with _prints_aside():
         chosen = choose(policy or list(known_policies()))
@@ -283,7 +275,7 @@ def compare(
                 executor=executor,
                 progress=progress,
             )
-    _write(found, runs, output, _command(context), [] if no_frontier else problems, trace)
+    _write(found, runs, output, command_line(context), [] if no_frontier else problems, trace)
     print_result(found.to_dict() if as_json else _page(str(found), runs, output))
     return ExitCode.DONE
 
@@ -303,11 +295,11 @@ def report(
     """
     from smiless_core.report import write_report
 
-    _require_places(output)
-    _require_plotly(output)
+    require_places(output)
+    require_plotly(output)
     runs = read_runs(kept)
     with naming_files(kept):
-        write_report(output, runs, command=_command(context))
+        write_report(output, runs, command=command_line(context))
     print_result(_page("", None, output))
     return ExitCode.DONE
 
@@ -344,48 +336,6 @@ def _frontiers(problems: Sequence[Problem], trace: Trace) -> Iterator[tuple[str,
                 yield problem.application.name, frontier(problem, trace.arrivals(), max_points=_FRONTIER_POINTS)
 
 
-def _command(context: typer.Context) -> str:
-    """Return the command line that gives the same again, without the places that it writes to."""
-    options, arguments = [], []
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if parameter.name in _UNSAID or source is None or source.name != "COMMANDLINE":
-            continue
-        value = context.params[parameter.name]
-        for each in value if isinstance(value, list | tuple) else [value]:
-            written = each.value if isinstance(each, Enum) else str(each)
-            if isinstance(each, float):
-                written = written.removesuffix(".0")
-            if parameter.param_type_name == "argument":
-                arguments.append(written)
-            else:
-                options += [parameter.opts[0], *([] if each is True else [written])]
-    return shlex.join([*context.command_path.split(), *arguments, *options])
-
-
 def _prints_aside() -> contextlib.AbstractContextManager[object]:
     """Let what policies print go where it does not mix with the answer."""
     return contextlib.redirect_stdout(sys.stderr)
-
-
-def _require_places(*paths: str | None) -> None:
-    """Refuse at once what could not be written after the long work."""
-    places: set[Path] = set()
-    for path in filter(None, paths):
-        try:
-            target = Path(path).resolve()
-            if target.exists() and not target.is_file():
-                raise ValueError("this is not a regular file")
-            with tempfile.TemporaryFile(dir=target.parent):
-                pass
-        except (OSError, ValueError) as error:
-            raise InvalidInputError(f"cannot be written: {reason_of(error)}", file=path) from None
-        if target in places:
-            raise InvalidInputError("this file cannot hold two outputs", file=path)
-        places.add(target)
-
-
-def _require_plotly(output: str | None) -> None:
-    """Refuse at once a report that could not be made."""
-    if output is not None and find_spec("plotly") is None:
-        raise MissingExtraError("report", "writing a report")

@@ -1,8 +1,8 @@
 """What may be done next: schedules from the joint search, and instances that stay.
 
-A burst can be met in two ways: by an instance for every request at once, or by a few instances that requests queue for,
-on configurations that leave time to wait. The joint search plans for the first; for the second it is given the gaps
-between bursts, and a tighter SLA.
+A burst can be met in three ways: by an instance for every request at once, by a few instances that requests queue for,
+on configurations that leave time to wait, or by a few that serve them in batches. The joint search plans for the first;
+for the second it is given the gaps between bursts, and a tighter SLA; the auto-scaler plans for the third.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from smiless_core.arrivals import Arrivals
+from smiless_core.arrivals import Arrivals, Counts
+from smiless_core.autoscaler import Autoscaler, Scaling
 from smiless_core.errors import InfeasibleError
 from smiless_core.model.configuration import Configuration
 from smiless_core.model.directive import Directive
@@ -21,6 +22,7 @@ from smiless_core.model.plan import Plan
 from smiless_core.model.problem import Problem
 from smiless_core.policies.sizing import cheapest_configurations
 from smiless_core.solver import CompiledProblem, Solution
+from smiless_core.timing import response_times
 
 __all__ = ["Candidates", "Directives"]
 
@@ -46,7 +48,10 @@ class Candidates:
         self._compiled = CompiledProblem(problem)
         self._last: dict[float | None, Solution] = {}
         self._resident: list[Directives] = []
-        self._ladders = [_ladder(problem, v) for v in range(len(problem.application.functions))]
+        functions = range(len(problem.application.functions))
+        self._ladders = [_ladder(problem, v) for v in functions]
+        self._scalers = [_scaler(problem, v) for v in functions]
+        self._granted = [self._latencies(part) for part in _PLANNED_PARTS]
 
     def resident(self) -> list[Directives]:
         """Return those whose instances stay once they are there: the cheapest first, as far as one is enough."""
@@ -68,6 +73,48 @@ class Candidates:
                         }
                     )
         return self._resident
+
+    def bursting(self, demand: Counts, *, target: float) -> Iterator[Directives]:
+        """Yield those whose instances serve a burst at once, as the auto-scaler finds them, and stay.
+
+        Parameters
+        ----------
+        demand : Counts
+            How many invocations come within the SLA after one.
+        target : float
+            The attainment: bursts are larger with the rest of the probability.
+        """
+        names = self._problem.application.names
+        seen: set[tuple[Scaling, ...]] = set()
+        for count in dict.fromkeys(1 + demand.quantile(fraction) for fraction in (target, 1.0)):
+            for granted in self._granted:
+                scaled = tuple(
+                    each.closest(count, latency) for each, latency in zip(self._scalers, granted, strict=True)
+                )
+                if scaled in seen:
+                    continue
+                seen.add(scaled)
+                yield {
+                    name: Directive.keep_alive(each.configuration, math.inf).replace(
+                        min_replicas=each.replicas, max_replicas=each.replicas
+                    )
+                    for name, each in zip(names, scaled, strict=True)
+                }
+
+    def _latencies(self, part: float) -> list[float]:
+        """Divide the SLA among the functions, as on the cheapest configurations within a part of it; seconds."""
+        problem = self._problem
+        application = problem.application
+        chosen = cheapest_configurations(problem, sla=part * application.sla)
+        latency = [
+            problem.profile(v).hardware[each.hardware].latency(1, each.size, extrapolate=True)
+            for v, each in enumerate(chosen.values())
+        ]
+        timing = response_times(application.predecessors, latency, order=application.order)
+        # The longest path through each function is to fill the SLA.
+        return [
+            application.sla * own / (timing.latency - slack) for own, slack in zip(latency, timing.slack, strict=True)
+        ]
 
     def cautious(self) -> Directives:
         """Return what to begin with, while nothing is known of bursts."""
@@ -141,6 +188,17 @@ class Candidates:
         """Return a configuration with the largest batch: requests share it only where they would wait otherwise."""
         model = self._problem.profile(self._problem.application.index[function]).hardware[configuration.hardware]
         return configuration.replace(batch=model.batches[-1])
+
+
+def _scaler(problem: Problem, v: int) -> Autoscaler:
+    """Return what scales a function, within the limits of the platform."""
+    profile = problem.profile(v)
+    return Autoscaler(
+        profile,
+        problem.prices,
+        sizes={hardware: problem.sizes(v, hardware) for hardware in profile.hardware if problem.sizes(v, hardware)},
+        max_replicas=problem.limits.max_replicas,
+    )
 
 
 def _ladder(problem: Problem, v: int) -> list[Configuration]:

@@ -25,7 +25,7 @@ class Rehearsed(NamedTuple):
     cost : float
         Dollars per invocation.
     late : float
-        The fraction of invocations that missed the SLA.
+        The fraction of invocations that missed the SLA, less the headroom.
     """
 
     cost: float
@@ -33,7 +33,12 @@ class Rehearsed(NamedTuple):
 
 
 def rehearse(
-    problem: Problem, arrivals: NDArray[np.float64], directives: Mapping[str, Directive], *, skipped: int
+    problem: Problem,
+    arrivals: NDArray[np.float64],
+    directives: Mapping[str, Directive],
+    *,
+    skipped: int,
+    headroom: float = 0.0,
 ) -> Rehearsed:
     """Serve arrivals again by one set of directives, with cold starts as long as planned.
 
@@ -47,6 +52,8 @@ def rehearse(
         Of every function, from the first arrival on.
     skipped : int
         The first arrivals, which do not count: nothing is there yet when they come. Less than N.
+    headroom : float, default 0
+        What part of the SLA a response has to leave over, not to be late.
 
     Returns
     -------
@@ -60,7 +67,7 @@ def rehearse(
     serving.advance(int(times[skipped]))
     before = _billed(serving)
     serving.finish()
-    late = serving.responses[skipped:] > nanoseconds_down(problem.application.sla)
+    late = serving.responses[skipped:] > nanoseconds_down((1.0 - headroom) * problem.application.sla)
     return Rehearsed((_billed(serving) - before) / len(late), float(late.mean()))
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from smiless_core.errors import MissingExtraError
 from smiless_core.placing import place_file
 from smiless_core.report.charts import (
     by_function,
@@ -21,12 +18,12 @@ from smiless_core.report.graphs import diagram
 from smiless_core.report.headlines import cost, ratio, standing, verdict
 from smiless_core.report.lineup import DAGGER, Chapter, Entry, Look, chapters
 from smiless_core.report.markup import Chart, Html, Table, figure, sentence, swatch, table, words
+from smiless_core.report.shell import command_block, versions_table, whole_page
 from smiless_core.report.timelines import moments, shown_runs, timeline
 from smiless_core.simulator.runs import Run
 from smiless_core.solver.formatting import brief_seconds, percent, reached
 from smiless_core.solver.pareto import Frontier
 from smiless_core.validation import text
-from smiless_core.versions import version_report
 
 __all__ = ["report_page", "write_report"]
 
@@ -96,62 +93,9 @@ def report_page(
     """
     found = chapters(runs, frontiers)
     asked = None if command is None else text(command, "command")
-    library, behavior, style = _plotly(), _part("behavior.js"), _part("style.css")
     links = [("overview", "Overview"), *((each.anchor, each.title) for each in found), ("again", "How to reproduce")]
-    items = "".join(f'<li><a href="#{anchor}">{words(title)}</a></li>' for anchor, title in links)
     body = "\n".join([_overview(found), *map(_section, found), _again(found, asked)])
-    # Nothing may be fetched, and no other script may run: names on this page come from files of strangers.
-    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (library, behavior))
-    policy = f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {scripts}"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>{words(_title(found))}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the content</a>
-<header class="top">
-<div class="inner"><h1>{words(_title(found))}</h1>
-<button type="button" id="theme" hidden>Dark colors</button></div>
-<nav aria-label="Sections"><ul>{items}</ul></nav>
-</header>
-<main id="main" tabindex="-1">
-<noscript><p class="notice">Charts are drawn by a script in this file, which is turned off. All their figures are in the
-tables.</p></noscript>
-{body}
-</main>
-<script>{library}</script>
-<script>{behavior}</script>
-</body>
-</html>
-"""
-
-
-def _plotly() -> str:
-    try:
-        from plotly.offline import get_plotlyjs  # late: it is an extra
-    except ImportError:
-        raise MissingExtraError("report", "writing a report") from None
-    library: str = get_plotlyjs()
-    # No script element may end early; within a string or a regular expression this is the same.
-    return library.replace("</script", "<\\/script")
-
-
-def _part(name: str) -> str:
-    from importlib import resources  # late: it is slow to import
-
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return whole_page(_title(found), links, body)
 
 
 def _title(found: Sequence[Chapter]) -> str:
@@ -338,18 +282,11 @@ def _span(duration: float) -> str:
 def _again(found: Sequence[Chapter], command: str | None) -> str:
     parts = ['<section id="again">', "<h2>How to reproduce</h2>"]
     if command is not None:
-        parts.append(
-            '<div class="scroll" role="region" tabindex="0" aria-label="The command">'
-            f"<pre><code>{words(command)}</code></pre></div>"
-        )
+        parts.append(command_block(command))
     rows = [
         [chapter.title, chapter.first.trace, f"{chapter.first.count:,}", str(chapter.first.seed)] for chapter in found
     ]
     parts.append(table(Table(["Application", "Trace", "Invocations", "Seed"], rows, (0, 1)), "Traces and seeds"))
     parts.append("<p>The same seed, trace and versions give the same figures, and this file byte for byte.</p>")
-    versions = version_report()
-    facts = {"smiless-core": versions["smiless_core"], **{name: versions[name] for name in ("python", "platform")}}
-    facts |= versions["packages"]
-    installed = [[name, str(version)] for name, version in facts.items() if version is not None]
-    parts.append(table(Table(["Versions", ""], installed, (0, 1)), "Versions"))
+    parts.append(versions_table())
     return "\n".join([*parts, "</section>"])

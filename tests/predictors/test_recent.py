@@ -52,11 +52,12 @@ def test_asking_changes_nothing():
     for at in (0.0, 4.0, 9.0):
         predictor.observe(at)
     first = predictor.arrivals(9.0)
-    assert str(predictor.arrivals(500.0)) == str(first)
+    predictor.arrivals(500.0)
+    assert str(predictor.arrivals(9.0)) == str(first)
 
 
-@pytest.mark.parametrize("wrong", [math.nan, math.inf, 4.9, "now", None])
-def test_what_is_no_time_or_goes_backwards(wrong):
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, "now", None])
+def test_what_is_no_time(wrong):
     predictor = RecentGaps()
     predictor.observe(5.0)
     with pytest.raises(sc.InvalidInputError, match=r"^t: "):

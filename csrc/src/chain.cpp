@@ -1,0 +1,151 @@
+#include "smiless/chain.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace smiless {
+
+namespace {
+
+constexpr double widths[Chains::levels] = {1, .3, .1, .03, .01};  // relative to the gap
+constexpr double context_width = .1;
+constexpr double fallback = 1;      // how many gaps the level above counts for
+constexpr double forgetting = .01;  // of the weights of experts: none is ever lost for good
+// Seconds: between the classes of the last gap. Bursts, what a person does, what a timer does within an hour, and more.
+constexpr double class_ends[Chains::classes - 1] = {5, 60, 600};
+
+// Distribution function of the triangle on (-1, 1).
+double triangle(double u) {
+  if (u <= -1) return 0;
+  if (u >= 1) return 1;
+  return u < 0 ? (1 + u) * (1 + u) / 2 : 1 - (1 - u) * (1 - u) / 2;
+}
+
+}  // namespace
+
+Chains::Chains(int32_t count, const ChainSettings &settings) : settings_(settings) {
+  edges_.push_back(0);
+  while (edges_.back() < settings.longest)
+    edges_.push_back(edges_.back() + std::max(settings.finest, settings.ratio * edges_.back()));
+  prior_.resize(row());
+  const double whole = std::log((edges_.back() + settings.finest) / settings.finest);
+  for (int32_t k = 0; k < bins(); ++k)
+    prior_[k] = std::log((edges_[k + 1] + settings.finest) / (edges_[k] + settings.finest)) / whole;
+  prior_[bins()] = 0;
+  Known unknown{};
+  std::fill_n(unknown.weight, experts, 1.0 / experts);
+  unknown.last = -1;
+  known_.assign(count, unknown);
+  histograms_.assign(static_cast<size_t>(count) * (levels + classes) * row(), 0);
+  kernel_.resize(row());
+}
+
+std::span<float> Chains::histograms(int32_t chain) {
+  const size_t size = (levels + classes) * row();
+  return {histograms_.data() + static_cast<size_t>(chain) * size, size};
+}
+
+std::span<const float> Chains::histograms(int32_t chain) const {
+  const size_t size = (levels + classes) * row();
+  return {histograms_.data() + static_cast<size_t>(chain) * size, size};
+}
+
+float *Chains::histogram(int32_t chain, int32_t at) { return histograms(chain).data() + at * row(); }
+
+const float *Chains::histogram(int32_t chain, int32_t at) const { return histograms(chain).data() + at * row(); }
+
+int32_t Chains::bin_of(double gap) const {
+  return static_cast<int32_t>(std::upper_bound(edges_.begin(), edges_.end(), gap) - edges_.begin()) - 1;
+}
+
+int32_t Chains::class_of(double gap) const {
+  return static_cast<int32_t>(std::upper_bound(class_ends, class_ends + classes - 1, gap) - class_ends);
+}
+
+int32_t Chains::spread(double gap, double width, int32_t &first) {
+  const double half = std::max(width * gap, settings_.finest / 2);
+  first = bin_of(std::max(gap - half, 0.0));
+  const double whole = 1 - triangle(-gap / half);  // without what is below 0
+  double below = triangle((edges_[first] - gap) / half);
+  int32_t k = first;
+  for (; k < bins() && edges_[k] < gap + half; ++k) {
+    const double up_to = triangle((edges_[k + 1] - gap) / half);
+    kernel_[k] = (up_to - below) / whole;
+    below = up_to;
+  }
+  if (k == bins() && below < 1) kernel_[k++] = (1 - below) / whole;
+  return k;
+}
+
+void Chains::shares(int32_t chain, int32_t bin, double *share) const {
+  const Known &known = known_[chain];
+  double q = prior_[bin];
+  for (int32_t b = 0; b < levels; ++b) {
+    q = (histogram(chain, b)[bin] + fallback * q) / (known.gaps + fallback);
+    share[b] = q;
+  }
+  share[levels] = known.last < 0 ? q
+                                 : (histogram(chain, levels + known.last)[bin] + fallback * q) /
+                                       (known.after[known.last] + fallback);
+}
+
+double Chains::share(int32_t chain, int32_t bin) const {
+  double each[experts], sum = 0;
+  shares(chain, bin, each);
+  for (int32_t b = 0; b < experts; ++b) sum += known_[chain].weight[b] * each[b];
+  return sum;
+}
+
+void Chains::observe(int32_t chain, double gap) {
+  Known &known = known_[chain];
+  double each[experts], sum = 0;
+  shares(chain, bin_of(gap), each);
+  for (int32_t b = 0; b < experts; ++b) sum += known.weight[b] * each[b];
+  if (sum > 0)
+    for (int32_t b = 0; b < experts; ++b) known.weight[b] *= each[b] / sum;
+  for (double &weight : known.weight) weight = (1 - forgetting) * weight + forgetting / experts;
+
+  const auto decay = static_cast<float>(settings_.decay);
+  const auto learn = [&](float *histogram, double width) {
+    int32_t first;
+    const int32_t end = spread(gap, width, first);
+    for (size_t k = 0; k < row(); ++k) histogram[k] *= decay;
+    for (int32_t k = first; k < end; ++k) histogram[k] += static_cast<float>(kernel_[k]);
+  };
+  for (int32_t b = 0; b < levels; ++b) learn(histogram(chain, b), widths[b]);
+  known.gaps = settings_.decay * known.gaps + 1;
+  if (known.last >= 0) {
+    learn(histogram(chain, levels + known.last), context_width);
+    known.after[known.last] = settings_.decay * known.after[known.last] + 1;
+  }
+  known.last = class_of(gap);
+}
+
+void Chains::forecast(int32_t chain, std::span<double> probability) const {
+  const Known &known = known_[chain];
+  const size_t n = row();
+  const double held = known.gaps + fallback;
+  // The weights of what each histogram adds: those of the levels it is passed on to fade by 1 / held a level.
+  double passed[levels + 1], add[levels];
+  const double context = known.last < 0 ? 0 : known.weight[levels];
+  const double own = known.last < 0 ? 1 : 1 / (known.after[known.last] + fallback);
+  passed[levels] = 0;
+  for (int32_t b = levels; b-- > 0;) {
+    double weight = known.weight[b];
+    if (b == levels - 1) weight += known.last < 0 ? known.weight[levels] : context * fallback * own;
+    const double at = weight + passed[b + 1];
+    add[b] = at / held;
+    passed[b] = at * fallback / held;
+  }
+  for (size_t k = 0; k < n; ++k) probability[k] = passed[0] * prior_[k];
+  for (int32_t b = 0; b < levels; ++b) {
+    const float *const row = histogram(chain, b);
+    for (size_t k = 0; k < n; ++k) probability[k] += add[b] * row[k];
+  }
+  if (known.last >= 0) {
+    const float *const row = histogram(chain, levels + known.last);
+    for (size_t k = 0; k < n; ++k) probability[k] += context * own * row[k];
+  }
+}
+
+}  // namespace smiless

@@ -1,0 +1,28 @@
+"""Backtests: what forecasts and plans would have cost on recorded gaps, and what they would have missed."""
+
+from smiless_core.backtests.fleet import Kept, keep_target
+from smiless_core.backtests.methods import Met, Method, Played, Scene
+from smiless_core.backtests.results import Backtest, Curve, Point
+from smiless_core.backtests.rivals import FixedKeepAlives, HybridHistograms, PointWindows
+from smiless_core.backtests.running import backtest, usual_methods, usual_targets
+from smiless_core.backtests.switching import ChainSwitching, PredictorSwitching
+
+__all__ = [
+    "Backtest",
+    "ChainSwitching",
+    "Curve",
+    "FixedKeepAlives",
+    "HybridHistograms",
+    "Kept",
+    "Met",
+    "Method",
+    "Played",
+    "Point",
+    "PointWindows",
+    "PredictorSwitching",
+    "Scene",
+    "backtest",
+    "keep_target",
+    "usual_methods",
+    "usual_targets",
+]

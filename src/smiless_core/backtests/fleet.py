@@ -1,0 +1,117 @@
+"""A target met without hindsight: the price of a miss moves with the misses, in the order in which arrivals come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smiless_core.backtests.methods import Scene, left_over
+from smiless_core.backtests.switching import ChainSwitching
+from smiless_core.targets import FleetTarget, FleetTargetWithCeiling, MissPrices, Target
+
+__all__ = ["Kept", "keep_target"]
+
+_KINDS = {
+    FleetTarget: "fleet",
+    FleetTargetWithCeiling: "fleet with ceiling",
+}
+_POLL = 256  # arrivals between two reports
+
+
+class Kept(NamedTuple):
+    """What came of a target.
+
+    Attributes
+    ----------
+    target : Target
+    residency : float64 array, shape (f,)
+        Seconds that instances were there, by function.
+    missed : int64 array, shape (f,)
+        Arrivals that waited for longer than tolerated.
+    prices : float64 array, shape (f,)
+        Of a miss, at the end, in cold starts.
+    unreachable : int
+        Functions for which the highest price has not bought the target.
+    """
+
+    target: Target
+    residency: NDArray[np.float64]
+    missed: NDArray[np.int64]
+    prices: NDArray[np.float64]
+    unreachable: int
+
+    @property
+    def kind(self) -> str:
+        """What the target is about."""
+        return _KINDS.get(type(self.target), "each application")
+
+
+def keep_target(
+    target: Target,
+    scenes: Mapping[str, Scene],
+    *,
+    firsts: Sequence[int],
+    method: ChainSwitching | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Kept:
+    """Meet the arrivals of a fleet at prices that keep a target.
+
+    Parameters
+    ----------
+    target : Target
+    scenes : mapping of str to Scene
+        The functions.
+    firsts : sequence of int
+        When their first arrivals came, nanoseconds.
+    method : ChainSwitching, optional
+        How forecasts are made; its prices are not used.
+    progress : callable, optional
+        Called with the number of arrivals met and that of all.
+    """
+    method = method or ChainSwitching()
+    chains = [method.forecaster(scene) for scene in scenes.values()]
+    prices = MissPrices(target, len(chains))
+    residency, missed = np.zeros(len(chains)), np.zeros(len(chains), np.int64)
+    each = list(scenes.values())
+    of = np.repeat(np.arange(len(each)), [scene.gaps.size for scene in each])
+    index = np.concatenate([np.arange(scene.gaps.size) for scene in each]) if each else np.zeros(0, np.int64)
+    # A gap is met when it ends; arrivals at the same time in the order of the functions.
+    ends = (
+        np.concatenate([first + np.cumsum(scene.gaps) for first, scene in zip(firsts, each, strict=True)])
+        if each
+        else np.zeros(0, np.int64)
+    )
+    order = np.lexsort((index, of, ends))
+    price = np.empty(1)
+    for done, at in enumerate(order.tolist()):
+        f, i = int(of[at]), int(index[at])
+        scene = each[f]
+        cold = scene.cold_start / 1e9
+        price[0] = prices.price(f) * cold
+        spent, late, _, _ = chains[f].meet(
+            scene.gaps[i : i + 1], price, cold_start=cold, tolerated_wait=scene.tolerated / 1e9
+        )
+        residency[f] += spent[0]
+        missed[f] += late[0]
+        prices.observe(f, missed=bool(late[0]))
+        if progress is not None and done % _POLL == 0:
+            progress(done, len(order))
+    for f, scene in enumerate(each):
+        plan = chains[f].plan(
+            cold_start=scene.cold_start / 1e9,
+            miss_price=prices.price(f) * scene.cold_start / 1e9,
+            tolerated_wait=scene.tolerated / 1e9,
+        )
+        residency[f] += left_over(plan.stays.tolist(), scene.end) / 1e9
+    if progress is not None:
+        progress(len(order), len(order))
+    return Kept(
+        target,
+        residency,
+        missed,
+        np.array([prices.price(f) for f in range(len(each))]),
+        sum(prices.unreachable(f) for f in range(len(each))),
+    )

@@ -1,0 +1,122 @@
+"""What is tried out on recorded gaps, and what came of it.
+
+One function, one instance: it is there on a schedule that is planned after every arrival, from the gaps before, until
+the next arrival comes. Services take no time. An arrival finds the instance ready, or waits for what is left of an
+initialization, or for a whole one. What is paid is the time that the instance is there, initialization included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Met", "Method", "Played", "Scene", "left_over", "meet"]
+
+FOREVER = np.iinfo(np.int64).max
+
+
+class Scene(NamedTuple):
+    """The gaps of one function, and what an instance of it needs.
+
+    Attributes
+    ----------
+    gaps : int64 array, shape (g,)
+        From each arrival to the next, nanoseconds.
+    end : int
+        For how long it was watched after the last arrival, nanoseconds.
+    cold_start, tolerated : int
+        Nanoseconds: T, and how long an arrival may wait.
+    """
+
+    gaps: NDArray[np.int64]
+    end: int
+    cold_start: int
+    tolerated: int
+
+    @property
+    def clairvoyant(self) -> float:
+        """What is paid at least where nobody waits, seconds: the shorter of every gap and a cold start."""
+        return float(np.minimum(self.gaps, self.cold_start).sum()) / 1e9
+
+
+class Played(NamedTuple):
+    """What came of it, for each of the settings that a method has.
+
+    Attributes
+    ----------
+    residency : float64 array, shape (k,)
+        Seconds that instances were there.
+    missed : int64 array, shape (k,)
+        Arrivals that waited for longer than tolerated.
+    stated : float64 array, shape (k,), optional
+        How many of them the method expected.
+    positions : float64 array, shape (g,), optional
+        The probability, as forecast, that each gap is no longer than it was: uniform if forecasts are right.
+    """
+
+    residency: NDArray[np.float64]
+    missed: NDArray[np.int64]
+    stated: NDArray[np.float64] | None = None
+    positions: NDArray[np.float64] | None = None
+
+
+class Method(Protocol):
+    """A way to plan, with settings that trade cost for misses."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    @property
+    def fidelity(self) -> str:
+        """How near it is to its source: "own rule", "paper rule", or "simplified: " and what is missing."""
+        ...
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What is varied, a text for each of the k settings."""
+        ...
+
+    def play(self, scene: Scene) -> Played:
+        """Plan before every gap from those before it, and meet it."""
+        ...
+
+
+class Met(NamedTuple):
+    """What became of one arrival."""
+
+    residency: int  # nanoseconds that an instance was there for it
+    wait: int  # nanoseconds
+
+
+def meet(stays: Iterable[tuple[int, int, int]], gap: int, cold_start: int) -> Met:
+    """Return what becomes of an arrival.
+
+    Parameters
+    ----------
+    stays : iterable of (start, ready, until)
+        Nanoseconds after the arrival before, in ascending order. What starts later than the arrival does not start.
+    gap, cold_start : int
+        Nanoseconds.
+    """
+    if not gap:
+        return Met(0, 0)  # at the very end of the service before
+    residency = 0
+    for start, ready, until in stays:
+        if start >= gap and ready > gap:
+            break
+        if ready > gap:
+            return Met(residency + ready - start, ready - gap)
+        if gap <= until:
+            return Met(residency + gap - start, 0)
+        residency += until - start
+    return Met(residency + cold_start, cold_start)
+
+
+def left_over(stays: Iterable[tuple[int, int, int]], end: int) -> int:
+    """Return for how long instances are there until `end` if no other arrival comes, nanoseconds."""
+    return sum(min(until, end) - start for start, _, until in stays if start < end)
