@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smiless_core.arrivals import Arrivals
 from smiless_core.backtests import (
     ChainSwitching,
     FixedKeepAlives,
@@ -17,7 +20,8 @@ from smiless_core.backtests import (
 )
 from smiless_core.backtests.methods import left_over, meet
 from smiless_core.errors import InvalidInputError
-from smiless_core.predictors import BandwidthChain, RecentGaps
+from smiless_core.predictors import BandwidthChain, RecentGaps, StatisticalGaps
+from smiless_core.windows import GapLaw, Wanted
 from strategies import examples
 
 pytestmark = pytest.mark.native
@@ -205,3 +209,25 @@ def test_wrong_settings_are_refused(make, place):
     with pytest.raises(InvalidInputError) as caught:
         make()
     assert caught.value.place == place
+
+
+def test_a_forecast_that_ends_a_cell_at_once():
+    """Half of the arrivals come at once: the first cell has no width."""
+    arrivals = Arrivals.empirical([0.0, 0.0, 10.0, 10.0])
+    law = GapLaw(1.0, arrivals.cells(0.02))
+    law.solve(Wanted(1e6), 5 * SECOND)
+    assert law.late(law.stays(0), 5 * SECOND, tolerated=0) == pytest.approx(0.0)
+    law.solve(Wanted(0.0), 5 * SECOND)
+    assert 0.0 <= law.late(law.stays(0), 5 * SECOND, tolerated=0) <= 1.0
+
+
+@pytest.mark.parametrize("model", ["autoregressive", "ets"])
+def test_log_normal_forecasts_are_played(model):
+    rng = np.random.default_rng(5)
+    gaps = (np.where(rng.random(40) < 0.8, rng.exponential(2.0, 40), rng.exponential(600.0, 40)) * 1e9).astype(np.int64)
+    played = PredictorSwitching(predictor=partial(StatisticalGaps, model), title=model).play(
+        Scene(gaps, 0, 5 * SECOND, 0)
+    )
+    assert np.isfinite(played.stated).all()
+    assert (played.stated <= gaps.size + 1e-9).all()
+    assert played.missed[-1] <= played.missed[0]

@@ -72,10 +72,10 @@ def keep_target(
         Called with the number of arrivals met and that of all.
     """
     method = method or ChainSwitching()
-    chains = [method.forecaster(scene) for scene in scenes.values()]
+    each = list(scenes.values())  # all with the same cold start
+    chains = method.forecasters(each[0], len(each)) if each else []
     prices = MissPrices(target, len(chains))
     residency, missed = np.zeros(len(chains)), np.zeros(len(chains), np.int64)
-    each = list(scenes.values())
     of = np.repeat(np.arange(len(each)), [scene.gaps.size for scene in each])
     index = np.concatenate([np.arange(scene.gaps.size) for scene in each]) if each else np.zeros(0, np.int64)
     # A gap is met when it ends; arrivals at the same time in the order of the functions.

@@ -58,8 +58,12 @@ class ChainSwitching(Noun, frozen=True, kw_only=True):
 
     def forecaster(self, scene: Scene) -> BandwidthChain:
         """Return one that knows nothing."""
+        return self.forecasters(scene, 1)[0]
+
+    def forecasters(self, scene: Scene, count: int) -> list[BandwidthChain]:
+        """Return several that know nothing."""
         finest = min(max(scene.cold_start / 5e9, 1e-3), 1.0)
-        return BandwidthChain(finest=finest, ratio=self.ratio, decay=self.decay)
+        return BandwidthChain.fleet(count, finest=finest, ratio=self.ratio, decay=self.decay)
 
     def play(self, scene: Scene) -> Played:
         """Forecast, plan, meet and learn; see `Method.play`."""

@@ -20,6 +20,7 @@ from smiless_core.model.configuration import Configuration
 from smiless_core.model.directive import Directive
 from smiless_core.model.plan import Plan
 from smiless_core.model.problem import Problem
+from smiless_core.policies.rehearsal import rehearse
 from smiless_core.policies.sizing import cheapest_configurations
 from smiless_core.solver import CompiledProblem, Solution
 from smiless_core.timing import response_times
@@ -31,7 +32,10 @@ Directives = Mapping[str, Directive]
 _PARTS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.35)  # of the SLA for a warm response; what is left is time to queue
 _PLANNED_PARTS = (1.0, 0.7, 0.5)
 _REPLICAS = (1, 2, 3)
-_CAUTIOUS = 0.5  # the part of the SLA to begin with
+# To begin with: a part of the SLA is left over, and so many invocations, so many seconds apart, are in time.
+_LEFT = 0.5
+_BURST, _BURST_GAP = 12, 0.25
+_SETTLED = 1e4  # seconds: by then all instances are there
 
 
 class Candidates:
@@ -48,6 +52,7 @@ class Candidates:
         self._compiled = CompiledProblem(problem)
         self._last: dict[float | None, Solution] = {}
         self._resident: list[Directives] = []
+        self._cautious: Directives | None = None
         functions = range(len(problem.application.functions))
         self._ladders = [_ladder(problem, v) for v in functions]
         self._scalers = [_scaler(problem, v) for v in functions]
@@ -117,12 +122,23 @@ class Candidates:
         ]
 
     def cautious(self) -> Directives:
-        """Return what to begin with, while nothing is known of bursts."""
-        configurations = cheapest_configurations(self._problem, sla=_CAUTIOUS * self._problem.application.sla)
-        return {
-            name: Directive.keep_alive(self._batching(name, each), math.inf).replace(min_replicas=1, max_replicas=1)
-            for name, each in configurations.items()
-        }
+        """Return what to begin with, while nothing is known of bursts: instances that stay, and leave time to queue.
+
+        A response leaves half of the SLA over where nobody waits, and a burst is in time.
+        """
+        if self._cautious is None:
+            burst = np.concatenate(([0.0], _SETTLED + _BURST_GAP * np.arange(_BURST)))
+
+            def judged(directives: Directives) -> tuple[float, float]:
+                alone = rehearse(self._problem, burst[:2], directives, skipped=1, headroom=_LEFT)
+                among_others = rehearse(self._problem, burst, directives, skipped=1)
+                return alone.late + among_others.late, math.fsum(
+                    each.min_replicas * self._problem.prices.per_second(each.configuration)
+                    for each in directives.values()
+                )
+
+            self._cautious = min((*self.resident(), *self.bursting(Counts([_BURST - 1]), target=1.0)), key=judged)
+        return self._cautious
 
     def planned(self, arrivals: Arrivals, gaps: NDArray[np.float64], *, target: float) -> Iterator[Directives]:
         """Yield those of the joint search.

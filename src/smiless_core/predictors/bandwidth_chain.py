@@ -22,7 +22,7 @@ from smiless_core.predictors.clock import Clock
 from smiless_core.predictors.conditioning import conditioned
 from smiless_core.predictors.following import RecentArrivals
 from smiless_core.predictors.states import packed, unpacked
-from smiless_core.validation import number, numbers
+from smiless_core.validation import number, numbers, whole_number
 
 __all__ = ["BandwidthChain", "Planned"]
 
@@ -97,10 +97,38 @@ class BandwidthChain:
         self._finest = number(finest, "finest", at_least=1e-3, at_most=3600.0)
         self._ratio = number(ratio, "ratio", at_least=1e-3, at_most=1.0)
         self._decay = number(decay, "decay", at_least=0.5, at_most=1.0 - 1e-6)
-        self._chains = Chains(1, finest=self._finest, ratio=self._ratio, longest=_LONGEST, decay=self._decay)
         self._clock = Clock()
         self._recent = RecentArrivals(_REMEMBERED)
+        self._share(self._chained(1), 0)
+
+    def _chained(self, count: int) -> Chains:
+        return Chains(count, finest=self._finest, ratio=self._ratio, longest=_LONGEST, decay=self._decay)
+
+    def _share(self, chains: Chains, at: int) -> None:
+        """Be one of several."""
+        self._chains, self._at = chains, at
         self._edges: Floats | None = None
+
+    @classmethod
+    def fleet(cls, count: int, *, finest: float = 1.0, ratio: float = 0.02, decay: float = 0.99) -> list[Self]:
+        """Return forecasters for many applications, which take 18 KB each: they share what they reckon with.
+
+        No two of them can be used at the same time in different threads.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        finest, ratio, decay : float, optional
+            Of all of them.
+        """
+        many = whole_number(count, "count", at_least=0)
+        made = [cls(finest=finest, ratio=ratio, decay=decay) for _ in range(many)]
+        if made:
+            chains = made[0]._chained(many)
+            for at, one in enumerate(made):
+                one._share(chains, at)
+        return made
 
     @property
     def edges(self) -> Floats:
@@ -113,13 +141,13 @@ class BandwidthChain:
     @property
     def probabilities(self) -> Floats:
         """Of each bin, and last of what is beyond all of them, whatever has passed by now; shape (n + 1,)."""
-        return self._chains.forecast(0)
+        return self._chains.forecast(self._at)
 
     def observe(self, t: float) -> None:
         """Learn of an arrival; see `Predictor.observe`."""
         gap = self._clock.gap(t)
         if gap is not None:
-            self._chains.observe(0, gap)
+            self._chains.observe(self._at, gap)
             self._recent.add(gap)
 
     def arrivals(self, now: float) -> Arrivals | None:
@@ -159,7 +187,7 @@ class BandwidthChain:
             Seconds.
         """
         stays, value, misses = self._chains.plan(
-            0,
+            self._at,
             _nanoseconds(cold_start, "cold_start"),
             number(miss_price, "miss_price", at_least=0.0, at_most=1e12),
             tolerated=_nanoseconds(tolerated_wait, "tolerated_wait"),
@@ -196,7 +224,7 @@ class BandwidthChain:
             The forecast probability that each gap is no longer than it was.
         """
         residency, missed, stated, positions = self._chains.replay(
-            0,
+            self._at,
             np.ascontiguousarray(gaps, np.int64),
             np.ascontiguousarray(miss_prices, np.float64),
             cold_start=_nanoseconds(cold_start, "cold_start"),
@@ -208,7 +236,7 @@ class BandwidthChain:
 
     def state(self) -> bytes:
         """Return all that it knows; see `Predictor.state`."""
-        histograms, weights, after, gaps, last = self._chains.read(0)
+        histograms, weights, after, gaps, last = self._chains.read(self._at)
         fields = _State(
             self._finest,
             self._ratio,

@@ -144,7 +144,8 @@ class GapLaw:
         cell = np.searchsorted(cells.times, times, "right")
         inside = np.minimum(cell, len(cells.times) - 1)
         before = np.concatenate(([0], cells.times))[inside]
-        part = np.clip((times - before) / (cells.times[inside] - before), 0.0, 1.0)
+        width = cells.times[inside] - before  # nothing where the first cell ends at 0
+        part = np.clip(np.divide(times - before, width, out=np.zeros(times.shape), where=width > 0), 0.0, 1.0)
         started = np.where(cell < len(cells.times), cells.spread[inside] * part, 0.0)
         return passed[cell] + started + np.where(times == np.iinfo(np.int64).max, cells.tail_mass, 0.0)
 
