@@ -166,7 +166,7 @@ smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smil
         const smiless::Met met = smiless::meet(windows->stays, x, cold_start);
         residency[p] += met.residency;
         missed[p] += met.wait > tolerated;
-        stated[p] += windows->policy.value(0, 0).misses;
+        stated[p] += std::min(windows->policy.value(0, 0).misses, 1.0);
       }
       if (position) {
         const int32_t bin = all.bin_of(seconds);
@@ -174,7 +174,7 @@ smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smil
         for (int32_t k = 0; k < bin; ++k) below += chains->probability[k];
         const std::span<const double> edges = all.edges();
         const double part = bin == all.bins() ? 1 : (seconds - edges[bin]) / (edges[bin + 1] - edges[bin]);
-        position[*done] = below + part * chains->probability[bin];
+        position[*done] = std::min(below + part * chains->probability[bin], 1.0);
       }
       all.observe(chain, seconds);
     }

@@ -146,6 +146,10 @@ void Chains::forecast(int32_t chain, std::span<double> probability) const {
     const float *const row = histogram(chain, levels + known.last);
     for (size_t k = 0; k < n; ++k) probability[k] += context * own * row[k];
   }
+  // Histograms are of single precision, and what they count is not.
+  double sum = 0;
+  for (const double p : probability) sum += p;
+  for (double &p : probability) p /= sum;
 }
 
 }  // namespace smiless

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
@@ -14,8 +16,9 @@ from typing import Any, Final, TypeVar
 from smiless_core.errors import InvalidInputError, SmilessError
 from smiless_core.placing import replace_file
 from smiless_core.validation import mapping, shown, whole_number
+from smiless_core.versions import version_report
 
-__all__ = ["run_cells"]
+__all__ = ["key_of", "pickled", "run_cells"]
 
 _Cell = TypeVar("_Cell")
 _Result = TypeVar("_Result")
@@ -28,6 +31,41 @@ _POLL_SECONDS = 0.25
 _MAGIC: Final = b"smiless cell 1\n"
 _DIGEST_BYTES: Final = 32
 _NAME_BYTES: Final = 16
+
+
+def key_of(title: str, *told: object) -> str:
+    """Return the key of a cell that may be kept.
+
+    Parameters
+    ----------
+    title : str
+        What people call it.
+    *told : object
+        All that its result depends on, besides the version of this library: bytes, or what `repr` tells apart.
+    """
+    digest = hashlib.blake2b(digest_size=20)
+    for part in [version_report()["smiless_core"], *told]:
+        data = part if isinstance(part, bytes) else repr(part).encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return f"{title} {digest.hexdigest()}"
+
+
+def pickled(value: object, place: str) -> bytes:
+    """Return what tells a value from all others, of the same or another process.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does not pickle; it names the place.
+    """
+    written = io.BytesIO()
+    try:
+        pickler = pickle.Pickler(written, protocol=4)
+        pickler.fast = True  # equal settings give equal bytes, whether or not they share memory
+        pickler.dump(value)
+    except Exception as error:
+        raise InvalidInputError(f"{shown(value)} does not pickle: {error}", place=place) from None
+    return written.getvalue()
 
 
 def run_cells(

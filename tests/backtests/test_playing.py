@@ -18,7 +18,7 @@ from smiless_core.backtests import (
     PredictorSwitching,
     Scene,
 )
-from smiless_core.backtests.methods import left_over, meet
+from smiless_core.backtests.methods import barred, left_over, meet
 from smiless_core.errors import InvalidInputError
 from smiless_core.predictors import BandwidthChain, RecentGaps, StatisticalGaps
 from smiless_core.windows import GapLaw, Wanted
@@ -54,6 +54,9 @@ def test_the_native_loop_is_that_of_single_steps(scene, prices):
     method = ChainSwitching(prices=tuple(prices))
     played = method.play(scene)
     cold, tolerated = scene.cold_start / 1e9, scene.tolerated / 1e9
+    *_, positions = method.forecaster(scene).meet(scene.gaps, np.array([1.0]), cold_start=cold)
+    assert played.bars.sum() == scene.gaps.size
+    assert played.bars.tolist() == barred(positions).tolist()
     for k, price in enumerate(prices):
         chain = method.forecaster(scene)
         chain.observe(0.0)
@@ -70,7 +73,9 @@ def test_the_native_loop_is_that_of_single_steps(scene, prices):
             if bin_ < len(edges) - 1:
                 part = (gap / 1e9 - edges[bin_]) / (edges[bin_ + 1] - edges[bin_])
                 position = probabilities[:bin_].sum() + part * probabilities[bin_]
-                assert played.positions[i] == pytest.approx(position, abs=1e-6)
+                assert positions[i] == pytest.approx(position, abs=1e-6)
+            else:
+                assert positions[i] == pytest.approx(1.0)
             now += gap
             chain.observe(now / 1e9)
         plan = chain.plan(cold_start=cold, miss_price=price * cold, tolerated_wait=tolerated)
@@ -137,18 +142,12 @@ def test_the_future_does_not_matter(method):
     past = rng.integers(1, 300, 60) * SECOND
     one, other = rng.integers(1, 300, 30) * SECOND, rng.integers(1, 9000, 30) * SECOND
 
-    def first(gaps):
-        scene = Scene(gaps, 0, 5 * SECOND, 0)
-        played = method.play(scene)
-        alone = method.play(scene._replace(gaps=gaps[len(past) :]))
-        return played, alone
-
     alone = method.play(Scene(past, 0, 5 * SECOND, 0))
     for future in (one, other, other[::-1].copy()):
         both = method.play(Scene(np.concatenate([past, future]), 0, 5 * SECOND, 0))
         assert (both.missed >= alone.missed).all()
-        if alone.positions is not None:
-            assert both.positions[: len(past)] == pytest.approx(alone.positions, nan_ok=True)
+        if alone.bars is not None:
+            assert (both.bars >= alone.bars).all()
 
 
 def test_hybrid_histogram_by_hand():
@@ -200,7 +199,10 @@ def test_predictors_with_the_same_forecast_are_played_alike():
         (lambda: ChainSwitching(prices=(-1.0,)), "prices[0]"),
         (lambda: ChainSwitching(decay=1.0), "decay"),
         (lambda: FixedKeepAlives(seconds=(float("nan"),)), "seconds[0]"),
-        (lambda: HybridHistograms(heads=()), "heads, tails, margins, fallbacks"),
+        (lambda: HybridHistograms(heads=()), "heads"),
+        (lambda: HybridHistograms(tails=(1.5,)), "tails[0]"),
+        (lambda: FixedKeepAlives(seconds=()), "seconds"),
+        (lambda: PointWindows(margins=(1e9,)), "margins[0]"),
         (lambda: PointWindows(memory=0), "memory"),
         (lambda: PredictorSwitching(predictor=3, title="x"), "predictor"),
     ],
@@ -231,3 +233,34 @@ def test_log_normal_forecasts_are_played(model):
     assert np.isfinite(played.stated).all()
     assert (played.stated <= gaps.size + 1e-9).all()
     assert played.missed[-1] <= played.missed[0]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [ChainSwitching(), HybridHistograms.swept(), PointWindows(), FixedKeepAlives()],
+    ids=lambda each: each.name,
+)
+def test_simultaneous_arrivals_are_met_by_all_methods(method):
+    """They come in the instant in which the service before ends: nobody pays for them, and nobody misses them."""
+    once = np.full(40, 600 * SECOND)
+    twice = np.stack([once, np.zeros(40, np.int64)]).T.ravel()
+    alone = method.play(Scene(once, 0, 5 * SECOND, 0))
+    both = method.play(Scene(twice, 0, 5 * SECOND, 0))
+    assert both.missed.max() <= 40
+    if not isinstance(method, ChainSwitching | HybridHistograms | PointWindows):  # these learn of gaps of 0 s
+        assert both.residency.tolist() == alone.residency.tolist()
+    assert method.play(Scene(np.zeros(30, np.int64), 0, 5 * SECOND, 0)).missed.max() == 0
+
+
+def test_gaps_beyond_all_bins_count_in_the_histogram_of_positions():
+    gaps = (np.random.default_rng(0).uniform(1.2, 9.0, 200) * 86_400e9).astype(np.int64)
+    played = ChainSwitching().play(Scene(gaps, 0, 5 * SECOND, 0))
+    assert played.bars.sum() == 200
+    assert (played.stated <= 200).all()
+
+
+def test_no_price_is_no_question():
+    with pytest.raises(InvalidInputError, match="price"):
+        BandwidthChain().meet(np.array([1, 2]), np.zeros(0), cold_start=5.0)
+    with pytest.raises(InvalidInputError, match="gaps"):
+        BandwidthChain().meet(np.array([-1]), np.ones(1), cold_start=5.0)

@@ -102,11 +102,37 @@ class Faulty:
         return Played(np.zeros(1), np.zeros(1, np.int64))
 
 
+class Unpicklable(FixedKeepAlives):
+    def __reduce__(self):
+        raise TypeError("no")
+
+
+def test_what_is_kept_is_of_the_same_method(tmp_path):
+    """Other settings under the same name are played anew."""
+    given_traces = traces(2, 20)
+    first = sc.backtest(given_traces, [FixedKeepAlives(seconds=(5.0,))], directory=tmp_path)
+    other = sc.backtest(given_traces, [FixedKeepAlives(seconds=(50.0,))], directory=tmp_path)
+    assert other.curves[0].points[0].cost != first.curves[0].points[0].cost
+
+
+def test_progress_goes_from_nothing_to_all():
+    told = []
+    sc.backtest(
+        traces(3, 30),
+        [FixedKeepAlives()],
+        targets=[FleetTarget(misses=0.1), ApplicationTarget(misses=0.1)],
+        progress=lambda done, of: told.append((done, of)),
+    )
+    assert told[-1] == (3 + 2 * 87, 3 + 2 * 87)
+    assert told == sorted(told)
+
+
 def test_a_method_that_fails_is_left_out_and_told():
     found = sc.backtest(traces(3, 30), [Faulty(), FixedKeepAlives()])
     assert [each.method for each in found.curves] == ["fixed-keep-alive"]
-    assert len(found.failures) == 1
-    assert "ZeroDivisionError: no" in str(found)
+    assert list(found.failures) == ["faulty"]
+    assert "faulty: failed on 1 of 3 functions, on f" in str(found)
+    assert "ZeroDivisionError: no" in sc.report.backtest_page(found)
 
 
 @pytest.mark.parametrize("kind", [FleetTarget, FleetTargetWithCeiling, ApplicationTarget])
@@ -160,6 +186,11 @@ def test_what_makes_no_sense():
         (lambda: sc.backtest({"a": sc.Trace.from_seconds([1.0])}), "traces"),
         (lambda: sc.backtest({"a": 3}), "traces['a']"),
         (lambda: sc.backtest(some, []), "methods"),
+        (lambda: sc.backtest(some, 5), "methods"),
+        (lambda: sc.backtest(some, [5]), "methods[0]"),
+        (lambda: sc.backtest([], None), "traces"),
+        (lambda: sc.backtest(some, targets=[0.02]), "targets[0]"),
+        (lambda: sc.backtest(some, [Unpicklable()], directory="cells"), "methods"),
         (lambda: sc.backtest(some, [FixedKeepAlives(), FixedKeepAlives()]), "methods"),
         (lambda: sc.backtest(some, cold_start=0.0), "cold_start"),
         (lambda: sc.backtest(some, tolerated_wait=-1.0), "tolerated_wait"),

@@ -140,7 +140,7 @@ cdef class Chains:
                 self._windows, busy, keep, self.bins + 2, <smiless_stay *>&self._stays[0, 0], &count, &self._wait[0]
             )
         )
-        return np.array(self._stays[:count]), value, misses
+        return np.array(self._stays[:count]), value, min(misses, 1.0)
 
     cdef int _planned(self, smiless_status status) except -1:
         if status == SMILESS_OK:
@@ -195,7 +195,9 @@ cdef class Chains:
         cdef int64_t[::1] late = missed
         cdef double[::1] said = stated
         cdef double[::1] at = position
-        if many and priced:
+        if not priced:
+            raise ValueError("there must be at least one price")
+        if many:
             with nogil:
                 status = smiless_chains_replay(
                     self._chains,

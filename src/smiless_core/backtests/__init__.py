@@ -4,10 +4,11 @@ from smiless_core.backtests.fleet import Kept, keep_target
 from smiless_core.backtests.methods import Met, Method, Played, Scene
 from smiless_core.backtests.results import Backtest, Curve, Point
 from smiless_core.backtests.rivals import FixedKeepAlives, HybridHistograms, PointWindows
-from smiless_core.backtests.running import backtest, usual_methods, usual_targets
+from smiless_core.backtests.running import MOST_ARRIVALS, backtest, usual_methods, usual_targets
 from smiless_core.backtests.switching import ChainSwitching, PredictorSwitching
 
 __all__ = [
+    "MOST_ARRIVALS",
     "Backtest",
     "ChainSwitching",
     "Curve",

@@ -63,7 +63,7 @@ def keep_target(
     ----------
     target : Target
     scenes : mapping of str to Scene
-        The functions.
+        The functions, all with the same cold start.
     firsts : sequence of int
         When their first arrivals came, nanoseconds.
     method : ChainSwitching, optional

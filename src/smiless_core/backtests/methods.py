@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 __all__ = ["Met", "Method", "Played", "Scene", "left_over", "meet"]
 
 FOREVER = np.iinfo(np.int64).max
+BARS = 20
 
 
 class Scene(NamedTuple):
@@ -53,14 +54,19 @@ class Played(NamedTuple):
         Arrivals that waited for longer than tolerated.
     stated : float64 array, shape (k,), optional
         How many of them the method expected.
-    positions : float64 array, shape (g,), optional
-        The probability, as forecast, that each gap is no longer than it was: uniform if forecasts are right.
+    bars : int64 array, shape (20,), optional
+        How many gaps lay in each twentieth of their forecasts: as many in all of them if forecasts are right.
     """
 
     residency: NDArray[np.float64]
     missed: NDArray[np.int64]
     stated: NDArray[np.float64] | None = None
-    positions: NDArray[np.float64] | None = None
+    bars: NDArray[np.int64] | None = None
+
+
+def barred(positions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Count positions in their forecasts, by twentieths; NaN where there was no forecast."""
+    return np.histogram(np.clip(positions[~np.isnan(positions)], 0.0, 1.0), BARS, (0.0, 1.0))[0].astype(np.int64)
 
 
 class Method(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smiless_core.backtests.fleet import Kept
-from smiless_core.backtests.methods import Method, Played
+from smiless_core.backtests.methods import BARS, Method, Played
 from smiless_core.solver.formatting import brief_seconds, fitting_width, percent, table
 
 __all__ = ["LEAST_GAPS", "SHOWN", "Backtest", "Curve", "Point", "curve"]
@@ -23,8 +23,6 @@ LEAST_GAPS = 20
 
 SHOWN = (0.01, 0.02, 0.05)
 """Fractions of misses at which methods are compared."""
-
-_BARS = 20  # of the histogram of positions
 
 
 class Point(NamedTuple):
@@ -161,7 +159,7 @@ class Backtest:
         scene = self.scene
         placed = f", {scene['placement']} placement" if scene["placement"] else ""
         lines = [
-            f"{scene['functions']:,} functions, {scene['gaps']:,} gaps{placed}; cold start"
+            f"{counted(scene['functions'], 'function')}, {counted(scene['gaps'], 'gap')}{placed}; cold start"
             f" {brief_seconds(scene['cold_start'])}",
         ]
         if self.curves:
@@ -219,10 +217,6 @@ class Backtest:
             for kept in self.kept
         ]
 
-    @property
-    def _bounds(self) -> tuple[NDArray[np.int64], Floats]:
-        return self.gaps, self.clairvoyant
-
     def worst(self, kept: Kept) -> float:
         """Return the largest fraction of misses of a function that counts; NaN if there is none."""
         counts = self.gaps >= LEAST_GAPS
@@ -253,9 +247,8 @@ def curve(method: Method, played: Sequence[Played], gaps: NDArray[np.int64], cla
         )
         for k, setting in enumerate(method.settings)
     ]
-    found = [each.positions[~np.isnan(each.positions)] for each in played if each.positions is not None]
-    positions = np.concatenate(found) if found else np.zeros(0)
-    bars = np.histogram(positions, _BARS, (0.0, 1.0))[0] / positions.size if positions.size else None
+    lying = sum((each.bars for each in played if each.bars is not None), np.zeros(BARS, np.int64))
+    bars = lying / lying.sum() if lying.any() else None
     return Curve(method.name, method.fidelity, tuple(points), bars)
 
 
@@ -275,8 +268,13 @@ def _point(
         float(residency.sum()) / bound if bound else math.nan,
         float((missed / gaps)[counts].mean()) if counts.any() else math.nan,
         float((residency[counts] / clairvoyant[counts]).mean()) if counts.any() else math.nan,
-        stated / total if stated is not None and total else math.nan,
+        min(stated / total, 1.0) if stated is not None and total else math.nan,
     )
+
+
+def counted(count: int, what: str) -> str:
+    """Return so many of something, in words."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _known(value: float) -> float | None:

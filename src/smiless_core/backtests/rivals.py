@@ -15,6 +15,8 @@ from smiless_core.validation import number, numbers, whole_number
 __all__ = ["FixedKeepAlives", "HybridHistograms", "PointWindows"]
 
 _MINUTE = 60_000_000_000
+_LONGEST = 4e9  # seconds
+_LARGEST_MARGIN = 1e3
 _SECONDS = (0, 1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 420, 600, 900, 1200, 1800, 3600, 7200, 14400, 86400)
 
 
@@ -30,7 +32,7 @@ class FixedKeepAlives(Noun, frozen=True, kw_only=True):
     seconds: tuple[float, ...] = tuple(map(float, _SECONDS))
 
     def __post_init__(self) -> None:
-        self._set(seconds=numbers(self.seconds, "seconds", at_least=0.0))
+        self._set(seconds=_within(self.seconds, "seconds", _LONGEST))
 
     @property
     def name(self) -> str:
@@ -49,7 +51,7 @@ class FixedKeepAlives(Noun, frozen=True, kw_only=True):
 
     def play(self, scene: Scene) -> Played:
         """See `Method.play`."""
-        kept = np.array([round(min(each, 4e9) * 1e9) for each in self.seconds], np.int64)[:, None]
+        kept = np.array([round(each * 1e9) for each in self.seconds], np.int64)[:, None]
         cold = scene.gaps > kept
         residency = np.where(cold, kept + scene.cold_start, scene.gaps).sum(axis=1) / 1e9
         residency += np.minimum(kept[:, 0], scene.end) / 1e9
@@ -90,16 +92,14 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._set(
-            heads=numbers(self.heads, "heads", at_least=0.0),
-            tails=numbers(self.tails, "tails", at_least=0.0),
-            margins=numbers(self.margins, "margins", at_least=0.0),
-            fallbacks=numbers(self.fallbacks, "fallbacks", at_least=0.0),
+            heads=_within(self.heads, "heads", 1.0),
+            tails=_within(self.tails, "tails", 1.0),
+            margins=_within(self.margins, "margins", _LARGEST_MARGIN),
+            fallbacks=_within(self.fallbacks, "fallbacks", _LONGEST),
             least=whole_number(self.least, "least", at_least=1),
             least_variation=number(self.least_variation, "least_variation", at_least=0.0),
             most_beyond=number(self.most_beyond, "most_beyond", at_least=0.0),
         )
-        if not all((self.heads, self.tails, self.margins, self.fallbacks)):
-            raise InvalidInputError("expected at least one of each", place="heads, tails, margins, fallbacks")
 
     @classmethod
     def swept(cls) -> HybridHistograms:
@@ -173,6 +173,8 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
             cost = np.where(early, ready - start, cost)
             cost = np.where(before, scene.cold_start, cost)
             wait = np.where(found, 0, np.where(early & ~before, ready - gap, scene.cold_start))
+            if gap == 0:  # at the very end of the service before
+                cost, wait = none, none
             residency += cost
             missed += (wait > scene.tolerated) if late_if_cold else 0
             at = gap // _MINUTE
@@ -203,7 +205,7 @@ class PointWindows(Noun, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._set(
-            margins=numbers(self.margins, "margins", at_least=0.0),
+            margins=_within(self.margins, "margins", _LARGEST_MARGIN),
             memory=whole_number(self.memory, "memory", at_least=1),
         )
 
@@ -246,3 +248,11 @@ def _around(forecast: float, margin: float, cold_start: int) -> tuple[int, int, 
     if ready <= cold_start:
         return 0, 0, until
     return ready - cold_start, ready, max(until, ready)
+
+
+def _within(values: object, place: str, most: float) -> tuple[float, ...]:
+    """Check settings: at least one, from 0 to a limit."""
+    checked = numbers(values, place, at_least=0.0)
+    if not checked:
+        raise InvalidInputError("expected at least one number", place=place)
+    return tuple(number(value, f"{place}[{at}]", at_most=most) for at, value in enumerate(checked))

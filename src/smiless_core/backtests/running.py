@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -17,10 +16,10 @@ from smiless_core.backtests.results import Backtest, curve
 from smiless_core.backtests.rivals import FixedKeepAlives, HybridHistograms, PointWindows
 from smiless_core.backtests.switching import ChainSwitching
 from smiless_core.errors import InvalidInputError
-from smiless_core.execution import run_cells
+from smiless_core.execution import key_of, pickled, run_cells
 from smiless_core.model.trace import Trace
 from smiless_core.targets import ApplicationTarget, FleetTarget, FleetTargetWithCeiling, Target
-from smiless_core.validation import number, sequence, shown, whole_number
+from smiless_core.validation import mapping, number, sequence, shown, whole_number
 
 __all__ = ["MOST_ARRIVALS", "backtest", "usual_methods", "usual_targets"]
 
@@ -42,7 +41,22 @@ class _Cell(NamedTuple):
     """One method on one function."""
 
     method: Method
+    function: str
     scene: Scene
+
+
+class _Steps:
+    """Adds up the progress of one part after the other."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, whole: int) -> None:
+        self._progress, self._whole, self._before = progress, whole, 0
+
+    def part(self, done: int, of: int) -> None:
+        """So much of a part is done."""
+        if self._progress is not None:
+            self._progress(self._before + done, self._whole)
+        if done == of:
+            self._before += of
 
 
 def backtest(
@@ -87,18 +101,23 @@ def backtest(
     """
     if isinstance(traces, Trace):
         traces = {traces.name: traces}
-    chosen = usual_methods() if methods is None else tuple(methods)
-    wanted = tuple(targets)
+    mapping(traces, "traces")
+    chosen = usual_methods() if methods is None else _checked_methods(methods)
+    wanted = _checked_targets(targets)
     if not chosen and not wanted:
         raise InvalidInputError("expected at least one method or target", place="methods")
     if len({method.name for method in chosen}) < len(chosen):
         raise InvalidInputError("expected methods with different names", place="methods")
     scenes, firsts = _scenes(traces, cold_start, tolerated_wait, most_arrivals)
-    cells = {
-        f"{method.name}/{function}/{_fingerprint(method, scene)}": _Cell(method, scene)
-        for method in chosen
-        for function, scene in scenes.items()
-    }
+    cells: dict[str, _Cell] = {}
+    for method in chosen:
+        kept = None if directory is None else pickled(method, "methods")
+        for function, scene in scenes.items():
+            key = f"{method.name}, {function}"
+            if kept is not None:
+                key = key_of(key, kept, scene.gaps.tobytes(), scene[1:])
+            cells[key] = _Cell(method, function, scene)
+    steps = _Steps(progress, len(cells) + len(wanted) * sum(scene.gaps.size for scene in scenes.values()))
     played, failures = run_cells(
         _play,
         cells,
@@ -106,7 +125,7 @@ def backtest(
         decode=_decode,
         executor=executor,
         directory=directory,
-        progress=progress,
+        progress=steps.part,
     )
     gaps = np.array([scene.gaps.size for scene in scenes.values()], np.int64)
     clairvoyant = np.array([scene.clairvoyant for scene in scenes.values()])
@@ -116,13 +135,13 @@ def backtest(
         whole = [each for each in of_it if each is not None]
         if len(whole) == len(of_it):  # what failed for some functions is not comparable with what did for all
             curves.append(curve(method, whole, gaps, clairvoyant))
-    kept = [keep_target(target, scenes, firsts=firsts) for target in wanted]
+    kept_targets = [keep_target(target, scenes, firsts=firsts, progress=steps.part) for target in wanted]
     return Backtest(
         tuple(scenes),
         gaps,
         clairvoyant,
         tuple(curves),
-        tuple(kept),
+        tuple(kept_targets),
         {
             "functions": len(scenes),
             "gaps": int(gaps.sum()),
@@ -130,8 +149,39 @@ def backtest(
             "cold_start": cold_start,
             "tolerated_wait": tolerated_wait,
         },
-        failures,
+        _told(failures, cells),
     )
+
+
+def _checked_methods(methods: object) -> tuple[Method, ...]:
+    given = sequence(methods, "methods")
+    for at, method in enumerate(given):
+        parts = ("name", "fidelity", "settings", "play")
+        if isinstance(method, type) or not all(hasattr(method, part) for part in parts):
+            message = f"expected a method, such as ChainSwitching(), got {shown(method)}"
+            raise InvalidInputError(message, place=f"methods[{at}]")
+    return cast(tuple[Method, ...], given)
+
+
+def _checked_targets(targets: object) -> tuple[Target, ...]:
+    given = sequence(targets, "targets")
+    for at, target in enumerate(given):
+        if not isinstance(target, Target):
+            message = f"expected a target, such as FleetTarget(misses=0.01), got {shown(target)}"
+            raise InvalidInputError(message, place=f"targets[{at}]")
+    return cast(tuple[Target, ...], given)
+
+
+def _told(failures: Mapping[str, str], cells: Mapping[str, _Cell]) -> dict[str, str]:
+    """Return, for each method that failed, on how many functions, and why on the first of them."""
+    told: dict[str, list[tuple[str, str]]] = {}
+    for key, why in failures.items():
+        told.setdefault(cells[key].method.name, []).append((cells[key].function, why))
+    return {
+        name: f"failed on {len(each)} of {len({cell.function for cell in cells.values()})} functions, on"
+        f" {each[0][0]} by {each[0][1]}"
+        for name, each in told.items()
+    }
 
 
 def _scenes(
@@ -161,22 +211,15 @@ def _play(cell: _Cell) -> Played:
     return cell.method.play(cell.scene)
 
 
-def _fingerprint(method: Method, scene: Scene) -> str:
-    digest = hashlib.blake2b(repr(method).encode(), digest_size=16)
-    digest.update(scene.gaps.tobytes())
-    digest.update(repr(scene[1:]).encode())
-    return digest.hexdigest()
-
-
 def _encode(played: Played) -> bytes:
     return msgspec.msgpack.encode([None if each is None else each.tolist() for each in played])
 
 
 def _decode(data: bytes) -> Played:
-    residency, missed, stated, positions = sequence(msgspec.msgpack.decode(data), "cell")
+    residency, missed, stated, bars = sequence(msgspec.msgpack.decode(data), "cell")
     return Played(
         np.array(residency, np.float64),
         np.array(missed, np.int64),
         None if stated is None else np.array(stated, np.float64),
-        None if positions is None else np.array(positions, np.float64),
+        None if bars is None else np.array(bars, np.int64),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from smiless_core.backtests.methods import Played, Scene, left_over, meet
+from smiless_core.backtests.methods import Played, Scene, barred, left_over, meet
 from smiless_core.errors import InvalidInputError
 from smiless_core.model.noun import Noun
 from smiless_core.predictors import BandwidthChain, Predictor
@@ -76,7 +76,7 @@ class ChainSwitching(Noun, frozen=True, kw_only=True):
         for k, price in enumerate(prices.tolist()):
             plan = chain.plan(cold_start=cold, miss_price=price, tolerated_wait=scene.tolerated / 1e9)
             residency[k] += left_over(plan.stays.tolist(), scene.end) / 1e9
-        return Played(residency, missed, stated, positions)
+        return Played(residency, missed, stated, barred(positions))
 
 
 class PredictorSwitching(Noun, frozen=True, kw_only=True):
@@ -142,7 +142,7 @@ class PredictorSwitching(Noun, frozen=True, kw_only=True):
                     law.solve(Wanted(price * cold), scene.cold_start, tolerated=scene.tolerated)
                     rows = law.stays(0)
                     stays = rows.tolist()
-                    said = law.late(rows, scene.cold_start, tolerated=scene.tolerated)
+                    said = min(law.late(rows, scene.cold_start, tolerated=scene.tolerated), 1.0)
                 if gap is None:
                     residency[k] += left_over(stays, scene.end) / 1e9
                     continue
@@ -153,7 +153,7 @@ class PredictorSwitching(Noun, frozen=True, kw_only=True):
             if gap is not None:
                 now += gap
                 predictor.observe(now / 1e9)
-        return Played(residency, missed, stated, positions)
+        return Played(residency, missed, stated, barred(positions))
 
 
 def _prices(prices: object) -> tuple[float, ...]:

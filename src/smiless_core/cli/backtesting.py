@@ -29,8 +29,6 @@ from smiless_core.model import Trace
 
 __all__ = ["backtest", "train"]
 
-_MOST = 3000  # gaps of a function
-
 
 _DEFAULT, _HAZARD = "bandwidth-chain", "hazard"
 
@@ -65,8 +63,8 @@ def _predictors() -> dict[str, Callable[[], Any]]:
 
 def _predictor(given: str) -> Callable[[], Any]:
     """Return what makes the forecaster of this name."""
-    name, colon, file = given.partition(":")
-    if name == _HAZARD and colon:
+    name, _, file = given.partition(":")
+    if name == _HAZARD and file:
         from smiless_core.predictors import GradientBoostedHazard, read_hazard_model
 
         return partial(GradientBoostedHazard, read_hazard_model(file))
@@ -106,12 +104,13 @@ def train(
     'smiless backtest --predictor hazard:MODEL' forecasts with it. Train on other functions than those you try it out
     on: on one half of them, for example, and report on the other one.
     """
+    from smiless_core.backtests import MOST_ARRIVALS
     from smiless_core.predictors import train as trained
     from smiless_core.predictors import write_hazard_model
 
     require_places(output)
     traces = _traces(trace, part, format=format, placement=placement, seed=seed)
-    gaps = [each.inter_arrivals[:_MOST] for each in traces.values() if each.count > 1]
+    gaps = [each.inter_arrivals[: MOST_ARRIVALS - 1] for each in traces.values() if each.count > 1]
     with naming_files(trace), counting_bar("trees") as progress:
         model = trained(gaps, seed=seed or 0, progress=progress)
     write_hazard_model(model, output)
@@ -214,8 +213,8 @@ def backtest(
     count = min(worker_count or usual_workers(), max(len(traces), 1))
     with (
         naming_files(trace),
-        naming_options("cold_start"),
-        counting_bar("plays and arrivals") as progress,
+        naming_options("cold_start", "tolerated_wait"),
+        counting_bar("plays of functions, and arrivals") as progress,
         workers(count, []) as executor,
     ):
         found = tried(

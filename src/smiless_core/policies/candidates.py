@@ -35,7 +35,6 @@ _REPLICAS = (1, 2, 3)
 # To begin with: a part of the SLA is left over, and so many invocations, so many seconds apart, are in time.
 _LEFT = 0.5
 _BURST, _BURST_GAP = 12, 0.25
-_SETTLED = 1e4  # seconds: by then all instances are there
 
 
 class Candidates:
@@ -79,7 +78,7 @@ class Candidates:
                     )
         return self._resident
 
-    def bursting(self, demand: Counts, *, target: float) -> Iterator[Directives]:
+    def bursting(self, demand: Counts, *, target: float, most: int) -> Iterator[Directives]:
         """Yield those whose instances serve a burst at once, as the auto-scaler finds them, and stay.
 
         Parameters
@@ -88,10 +87,12 @@ class Candidates:
             How many invocations come within the SLA after one.
         target : float
             The attainment: bursts are larger with the rest of the probability.
+        most : int
+            Larger bursts are not looked at.
         """
         names = self._problem.application.names
         seen: set[tuple[Scaling, ...]] = set()
-        for count in dict.fromkeys(1 + demand.quantile(fraction) for fraction in (target, 1.0)):
+        for count in dict.fromkeys(min(1 + demand.quantile(fraction), most) for fraction in (target, 1.0)):
             for granted in self._granted:
                 scaled = tuple(
                     each.closest(count, latency) for each, latency in zip(self._scalers, granted, strict=True)
@@ -127,7 +128,14 @@ class Candidates:
         A response leaves half of the SLA over where nobody waits, and a burst is in time.
         """
         if self._cautious is None:
-            burst = np.concatenate(([0.0], _SETTLED + _BURST_GAP * np.arange(_BURST)))
+            problem = self._problem
+            cold_starts = [
+                model.cold_start(std_multiple=problem.std_multiple, quantile=problem.cold_start_quantile)
+                for v in range(len(problem.application.functions))
+                for model in problem.profile(v).hardware.values()
+            ]
+            there = 2.0 * sum(cold_starts) + problem.application.sla  # by then all instances are
+            burst = np.concatenate(([0.0], there + _BURST_GAP * np.arange(_BURST)))
 
             def judged(directives: Directives) -> tuple[float, float]:
                 alone = rehearse(self._problem, burst[:2], directives, skipped=1, headroom=_LEFT)
@@ -137,7 +145,9 @@ class Candidates:
                     for each in directives.values()
                 )
 
-            self._cautious = min((*self.resident(), *self.bursting(Counts([_BURST - 1]), target=1.0)), key=judged)
+            self._cautious = min(
+                (*self.resident(), *self.bursting(Counts([_BURST]), target=1.0, most=_BURST)), key=judged
+            )
         return self._cautious
 
     def planned(self, arrivals: Arrivals, gaps: NDArray[np.float64], *, target: float) -> Iterator[Directives]:

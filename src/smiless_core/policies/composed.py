@@ -199,7 +199,7 @@ class _Online:
 
         planned = self._candidates.planned(forecast, np.diff(recent), target=1.0 - allowed)
         demand = self._predictor.demand(seen.now, horizon=self._problem.application.sla)
-        bursting = self._candidates.bursting(demand, target=1.0 - allowed)
+        bursting = self._candidates.bursting(demand, target=1.0 - allowed, most=len(recent))
         best = self._improved(min((*planned, *bursting, *resident), key=judged), judged)
         if self._in_force:
             (excess, cost), (excess_now, cost_now) = judged(best), judged(self._in_force)

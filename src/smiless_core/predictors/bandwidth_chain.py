@@ -9,6 +9,7 @@ for all of them, so that none is lost for good). It needs no training and no lea
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple, Self
 
 import msgspec
@@ -99,14 +100,8 @@ class BandwidthChain:
         self._decay = number(decay, "decay", at_least=0.5, at_most=1.0 - 1e-6)
         self._clock = Clock()
         self._recent = RecentArrivals(_REMEMBERED)
-        self._share(self._chained(1), 0)
-
-    def _chained(self, count: int) -> Chains:
-        return Chains(count, finest=self._finest, ratio=self._ratio, longest=_LONGEST, decay=self._decay)
-
-    def _share(self, chains: Chains, at: int) -> None:
-        """Be one of several."""
-        self._chains, self._at = chains, at
+        self._chains = Chains(1, finest=self._finest, ratio=self._ratio, longest=_LONGEST, decay=self._decay)
+        self._at = 0  # among the chains
         self._edges: Floats | None = None
 
     @classmethod
@@ -123,11 +118,14 @@ class BandwidthChain:
             Of all of them.
         """
         many = whole_number(count, "count", at_least=0)
-        made = [cls(finest=finest, ratio=ratio, decay=decay) for _ in range(many)]
-        if made:
-            chains = made[0]._chained(many)
-            for at, one in enumerate(made):
-                one._share(chains, at)
+        model = cls(finest=finest, ratio=ratio, decay=decay)
+        chains = Chains(max(many, 1), finest=model._finest, ratio=model._ratio, longest=_LONGEST, decay=model._decay)
+        made = []
+        for at in range(many):
+            one = copy(model)  # all but what is its own
+            one._clock, one._recent = Clock(), RecentArrivals(_REMEMBERED)
+            one._chains, one._at = chains, at
+            made.append(one)
         return made
 
     @property
@@ -222,15 +220,24 @@ class BandwidthChain:
             How many were expected to.
         positions : float64 array, shape (g,)
             The forecast probability that each gap is no longer than it was.
+
+        Raises
+        ------
+        InvalidInputError
+            If a gap or a price is out of range, or there is no price.
         """
-        residency, missed, stated, positions = self._chains.replay(
-            self._at,
-            np.ascontiguousarray(gaps, np.int64),
-            np.ascontiguousarray(miss_prices, np.float64),
-            cold_start=_nanoseconds(cold_start, "cold_start"),
-            tolerated=_nanoseconds(tolerated_wait, "tolerated_wait"),
-            positions=True,
-        )
+        cold, tolerated = _nanoseconds(cold_start, "cold_start"), _nanoseconds(tolerated_wait, "tolerated_wait")
+        try:
+            residency, missed, stated, positions = self._chains.replay(
+                self._at,
+                np.ascontiguousarray(gaps, np.int64),
+                np.ascontiguousarray(miss_prices, np.float64),
+                cold_start=cold,
+                tolerated=tolerated,
+                positions=True,
+            )
+        except ValueError as error:
+            raise InvalidInputError(str(error), place="gaps, miss_prices") from None
         assert positions is not None, "they were asked for"
         return residency, missed, stated, positions
 
@@ -264,7 +271,7 @@ class BandwidthChain:
         try:
             histograms = np.frombuffer(known.histograms, "<f4").astype(np.float32).reshape(-1, made._chains.bins + 1)
             made._chains.write(0, histograms, known.weights, known.after, known.gaps, known.class_of_last)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise InvalidInputError(str(error), place="state") from None
         return made
 

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from smiless_core.backtests import Backtest, Curve
-from smiless_core.backtests.results import LEAST_GAPS, SHOWN
+from smiless_core.backtests.results import LEAST_GAPS, SHOWN, counted
 from smiless_core.errors import InvalidInputError
 from smiless_core.placing import place_file
 from smiless_core.report.axes import line, styled
@@ -56,8 +56,8 @@ def backtest_page(found: Backtest, *, command: str | None = None) -> str:
     ]
     drawn = list(zip(looks, found.curves, strict=True))
     facts = [
-        f"{scene['functions']:,} functions",
-        f"{scene['gaps']:,} gaps",
+        counted(scene["functions"], "function"),
+        counted(scene["gaps"], "gap"),
         f"cold start {brief_seconds(scene['cold_start'])}",
         *([f"{scene['placement']} placement"] if scene["placement"] else []),
     ]
@@ -68,6 +68,7 @@ def backtest_page(found: Backtest, *, command: str | None = None) -> str:
         f'<p class="facts">{" &middot; ".join(words(fact) for fact in facts)}</p>',
         *(["<h3>Settings in hindsight</h3>", _hindsight(drawn)] if drawn else []),
         *(["<h3>Targets without hindsight</h3>", _targets(found)] if found.kept else []),
+        *(["<h3>Left out</h3>", _left_out(found)] if found.failures else []),
     ]
     if drawn:
         parts.append(figure("frontier", _frontier(drawn, found, mean=False), subject="all arrivals"))
@@ -85,7 +86,7 @@ def backtest_page(found: Backtest, *, command: str | None = None) -> str:
         parts.append(command_block(asked))
     parts += [versions_table(), "</section>"]
     count = len(found.curves)
-    title = f"{count} {'method' if count == 1 else 'methods'} on {scene['functions']:,} functions"
+    title = f"{count} {'method' if count == 1 else 'methods'} on {counted(scene['functions'], 'function')}"
     return whole_page(title, links, "\n".join(parts))
 
 
@@ -134,6 +135,11 @@ def _targets(found: Backtest) -> str:
     ]
     headers = ["Target", "Misses", "Cost", "Mean misses", "Mean cost", "Worst function", "Unreachable"]
     return table(Table(headers, rows), "Targets without hindsight")
+
+
+def _left_out(found: Backtest) -> str:
+    rows = [[method, why] for method, why in found.failures.items()]
+    return table(Table(["Method", "Why"], rows, (0, 1)), "Methods left out")
 
 
 def _times(cost: float) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, cast
 
 from smiless_core.errors import InvalidInputError
-from smiless_core.execution import run_cells
+from smiless_core.execution import key_of, pickled, run_cells
 from smiless_core.model.noun import Noun
 from smiless_core.model.problem import Problem
 from smiless_core.model.trace import Trace
@@ -21,7 +18,6 @@ from smiless_core.simulator.engine import simulate
 from smiless_core.simulator.runs import Run
 from smiless_core.simulator.storage import decode_run, encode_run
 from smiless_core.validation import number, sequence, shown
-from smiless_core.versions import version_report
 
 _Noun = TypeVar("_Noun", Problem, Trace)
 
@@ -309,23 +305,12 @@ def _key(cell: _Cell, *, exact: bool, number: int) -> str:
     """Return what tells a run from all others; `exact` if it has to do so for ever."""
     if not exact:
         return f"{number}: {_title(cell)}"
-    try:
-        policy = io.BytesIO()
-        pickler = pickle.Pickler(policy, protocol=4)
-        pickler.fast = True  # equal settings give equal bytes, whether or not they share memory
-        pickler.dump(cell.policy)
-    except Exception as error:
-        raise InvalidInputError(f"{shown(cell.policy)} does not pickle: {error}", place="policies") from None
-    told = [
+    return key_of(
+        _title(cell),
         repr(cell.problem),
-        policy.getvalue(),
+        pickled(cell.policy, "policies"),
         cell.trace.name,
         cell.trace.times.tobytes(),
         cell.seed,
         cell.timeline,
-    ]
-    digest = hashlib.blake2b(digest_size=20)
-    for part in [version_report()["smiless_core"], *told]:
-        data = part if isinstance(part, bytes) else repr(part).encode()
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return f"{_title(cell)} {digest.hexdigest()}"
+    )
