@@ -219,6 +219,8 @@ def shown(quantity: str, value: float) -> str:
             return f"{value:,.0f}x" if value >= 10 else f"{value:.2g}x"
         case "rate":
             return f"{value / 1e6:.3g} million" if value >= 1e6 else f"{value:,.0f}"
+        case "memory" if value < 2**20:
+            return f"{value / 2**10:.3g} KiB"
         case "memory":
             return f"{value / 2**20:.0f} MiB"
         case _:

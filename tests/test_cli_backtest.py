@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from commandline import COMMAND, assert_refused, environment, smiless, smiless_process
+from commandline import assert_refused, smiless, smiless_process
 from smiless_core import backtest, read_traces
 from smiless_core.backtests import ChainSwitching, FixedKeepAlives, usual_targets
+from smiless_core.predictors import BandwidthChain
 
 
 @pytest.fixture(autouse=True)
@@ -130,22 +129,35 @@ def test_training_needs_a_place():
     assert not Path("model").exists()
 
 
-def test_an_interrupt_leaves_nothing(here: Path):
-    rng = np.random.default_rng(0)
-    lines = ["timestamp,function"]
-    for k in range(60):
-        lines += [f"{t:.3f},f{k}" for t in np.cumsum(rng.exponential(30.0, 3000))]
-    Path("long.csv").write_text("\n".join(lines) + "\n")
-    process = subprocess.Popen(
-        [*COMMAND, "backtest", "long.csv", "-o", "report.html"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        start_new_session=True,
-    )
-    time.sleep(4.0)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "smiless: interrupted\n")
-    assert not Path("report.html").exists()
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupt_leaves_nothing(here: Path, monkeypatch: pytest.MonkeyPatch, workers: str):
+    """Ctrl-C while the plays have begun: this process is told, and ends those that it started."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = sorted(here.iterdir())
+    monkeypatch.setattr("smiless_core.backtests.running.keep_target", interrupted)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs may have it ignored
+    try:
+        outcome = smiless("backtest", "invocations.csv", "--workers", workers, "-o", "report.html")
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert outcome == (130, "", "smiless: interrupted\n")
+    assert sorted(here.iterdir()) == before
+
+
+def test_long_native_plays_answer_to_an_interrupt():
+    gaps = np.full(2_000_000, 60 * 10**9)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    usual = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            BandwidthChain().meet(gaps, np.ones(16), cold_start=5.0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, usual)

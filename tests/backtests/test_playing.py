@@ -151,13 +151,13 @@ def test_the_future_does_not_matter(method):
 
 
 def test_hybrid_histogram_by_hand():
-    """Ten gaps of 3 min: from then on ready from 2.7 min (less 10 %) until 4.4 min after an arrival."""
+    """Ten gaps of 3 min: from then on it starts 2.7 min (less 10 %) after an arrival, and stays until 4.4 min."""
     method = HybridHistograms(least=3)
     gaps = np.full(10, 180 * SECOND)
     played = method.play(Scene(gaps, 10**15, 5 * SECOND, 0))
     warm = 3 * 180.0  # while there are too few, kept for ten minutes
-    started = 7 * (180.0 - (162.0 - 5.0))
-    after = 264.0 - 157.0
+    started = 7 * (180.0 - 162.0)
+    after = 264.0 - 162.0
     assert played.residency.tolist() == pytest.approx([warm + started + after])
     assert played.missed.tolist() == [0]
     late = method.play(Scene(np.append(gaps, 150 * SECOND), 0, 5 * SECOND, 0))

@@ -120,14 +120,19 @@ CIRCUMSTANCES = st.fixed_dictionaries(
 @given(GAPS, CIRCUMSTANCES)
 @example(TWENTIETH, {"cold": 5.0, "tolerated": 0.0, "end": 0.0})
 def test_the_hybrid_histogram_of_the_backtest(gaps: list[float], given_: dict[str, float]) -> None:
-    swept = {"heads": (0.0, 0.05), "tails": (0.9, 0.99), "margins": (0.1,), "fallbacks": (0.0, 600.0)}
+    swept = {
+        "heads": (0.0, 0.05),
+        "tails": (0.9, 0.99),
+        "margins": (0.1,),
+        "leads": (0.0, 1.0),
+        "fallbacks": (0.0, 600.0),
+    }
     got = played(HybridHistograms(**swept), gaps, **given_)
     scene = {"cold_start": given_["cold"], "tolerated": given_["tolerated"], "end": given_["end"]}
     expected = []
-    for head, tail, margin, fallback in product(*swept.values()):
+    for head, tail, margin, lead, fallback in product(*swept.values()):
         rule = partial(hybrid_histogram, cold_start=given_["cold"], head=head, tail=tail, margin=margin)
-        # What it says of itself: ready at the head, three gaps at least, half of them may be out of bounds.
-        rule = partial(rule, fallback=fallback, start_at_head=False, least=3, share_is_too_much=False)
+        rule = partial(rule, fallback=fallback, start_at_head=not lead)
         expected.append(scored(gaps, rule, **scene))
     assert got == [(pytest.approx(cost, abs=1e-6), misses) for cost, misses in expected]
 

@@ -60,21 +60,21 @@ class FixedKeepAlives(Noun, frozen=True, kw_only=True):
 
 
 class HybridHistograms(Noun, frozen=True, kw_only=True):
-    """The hybrid histogram policy, with its quantiles, margins and fallbacks swept.
+    """The hybrid histogram policy, with its quantiles, margins, leads and fallbacks swept.
 
-    A histogram of past gaps in minutes, up to four hours. The instance is ready from its head quantile, less a margin,
-    to its tail quantile, plus the margin; with a head of 0 it stays from the arrival on. (There it is started at the
-    head, which misses the earliest arrivals; `baselines.HybridHistogram` does that.) While there are too few gaps,
-    too many of them beyond the histogram, or the histogram tells too little (the coefficient of variation of its counts
-    is low), a fixed keep-alive takes over. Shahrad et al., "Serverless in the Wild", ATC 2020, section 4.2: quantiles
-    .05 and .99, margin .1, coefficient of variation 2; the fallback keeps for four hours there, and for ten minutes
-    here by default, which costs less.
+    A histogram of past gaps in minutes, up to four hours. The instance starts at its head quantile, less a margin, and
+    stays to its tail quantile, plus the margin; with a head of 0 it stays from the arrival on. While there are too few
+    gaps, too many of them beyond the histogram, or the histogram tells too little (the coefficient of variation of its
+    counts is low), a fixed keep-alive takes over. Shahrad et al., "Serverless in the Wild", ATC 2020, section 4.2:
+    quantiles .05 and .99, margin .1, coefficient of variation 2; the fallback keeps for four hours there, and for ten
+    minutes here by default, which costs less.
 
     Parameters
     ----------
-    heads, tails, margins, fallbacks : tuple of float
-        What is swept: quantiles, fractions, seconds. Its settings are all combinations.
-    least : int, default 3
+    heads, tails, margins, leads, fallbacks : tuple of float
+        What is swept: quantiles, fractions of them, fractions of a cold start by which the instance starts before the
+        head (at 1 it is ready there), seconds. Its settings are all combinations.
+    least : int, default 1
         Gaps before the histogram is used.
     least_variation : float, default 2
         Of the counts of the bins.
@@ -85,8 +85,9 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
     heads: tuple[float, ...] = (0.05,)
     tails: tuple[float, ...] = (0.99,)
     margins: tuple[float, ...] = (0.1,)
+    leads: tuple[float, ...] = (0.0,)
     fallbacks: tuple[float, ...] = (600.0,)
-    least: int = 3
+    least: int = 1
     least_variation: float = 2.0
     most_beyond: float = 0.5
 
@@ -95,6 +96,7 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
             heads=_within(self.heads, "heads", 1.0),
             tails=_within(self.tails, "tails", 1.0),
             margins=_within(self.margins, "margins", _LARGEST_MARGIN),
+            leads=_within(self.leads, "leads", 1.0),
             fallbacks=_within(self.fallbacks, "fallbacks", _LONGEST),
             least=whole_number(self.least, "least", at_least=1),
             least_variation=number(self.least_variation, "least_variation", at_least=0.0),
@@ -108,6 +110,7 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
             heads=(0.0, 0.01, 0.05, 0.1),
             tails=(0.8, 0.9, 0.95, 0.99, 1.0),
             margins=(0.0, 0.1, 0.25),
+            leads=(0.0, 1.0),
             fallbacks=(0.0, 60.0, 300.0, 600.0, 1800.0),
         )
 
@@ -125,12 +128,12 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
     def settings(self) -> tuple[str, ...]:
         """All combinations."""
         return tuple(
-            f"head {head:g}, tail {tail:g}, margin {margin:g}, fallback {fallback:g} s"
-            for head, tail, margin, fallback in self._combinations()
+            f"head {head:g}, tail {tail:g}, margin {margin:g}, lead {lead:g}, fallback {fallback:g} s"
+            for head, tail, margin, lead, fallback in self._combinations()
         )
 
-    def _combinations(self) -> Iterator[tuple[float, float, float, float]]:
-        return product(self.heads, self.tails, self.margins, self.fallbacks)
+    def _combinations(self) -> Iterator[tuple[float, float, float, float, float]]:
+        return product(self.heads, self.tails, self.margins, self.leads, self.fallbacks)
 
     def play(self, scene: Scene) -> Played:
         """See `Method.play`."""
@@ -141,7 +144,8 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
         head = np.array([each[0] for each in settings])
         tail = np.array([each[1] for each in settings])
         margin = np.array([each[2] for each in settings])
-        fallback = np.array([round(each[3] * 1e9) for each in settings], np.int64)
+        lead = np.array([round(each[3] * scene.cold_start) for each in settings], np.int64)
+        fallback = np.array([round(each[4] * 1e9) for each in settings], np.int64)
         residency = np.zeros(len(settings), np.int64)
         missed = np.zeros(len(settings), np.int64)
         none = np.zeros(len(settings), np.int64)
@@ -159,9 +163,9 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
                     last = np.searchsorted(up_to, np.maximum(np.ceil(tail * within), 1.0)) + 1
                     begins = np.where(head > 0.0, first * (1.0 - margin) * _MINUTE, 0.0).astype(np.int64)
                     ends = (last * (1.0 + margin) * _MINUTE).astype(np.int64)
-                    stays = begins <= scene.cold_start
-                    start = np.where(stays, 0, begins - scene.cold_start)
-                    ready = np.where(stays, 0, begins)
+                    stays = (begins <= lead) | (head == 0.0)
+                    start = np.where(stays, 0, begins - lead)
+                    ready = np.where(stays, 0, start + scene.cold_start)
                     until = np.maximum(ends, ready)
             if gap is None:
                 residency += np.maximum(np.minimum(until, scene.end) - start, 0)
