@@ -150,7 +150,9 @@ class Candidates:
             )
         return self._cautious
 
-    def planned(self, arrivals: Arrivals, gaps: NDArray[np.float64], *, target: float) -> Iterator[Directives]:
+    def planned(
+        self, arrivals: Arrivals, gaps: NDArray[np.float64], *, target: float, headroom: float
+    ) -> Iterator[Directives]:
         """Yield those of the joint search.
 
         Parameters
@@ -161,9 +163,11 @@ class Candidates:
             Recent inter-arrival times, seconds.
         target : float
             The attainment to plan for.
+        headroom : float
+            The part of the SLA to be left over.
         """
         sla = self._problem.application.sla
-        plan = self._solved(None, arrivals, sla, target)
+        plan = self._solved(None, arrivals, (1.0 - headroom) * sla, target)
         if plan is not None:
             yield {each.function: Directive.of(each).replace(repeats=True) for each in plan}
         apart = gaps[gaps > sla]

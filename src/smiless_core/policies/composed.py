@@ -37,7 +37,8 @@ class Smiless(Noun, frozen=True, kw_only=True):
     schedule per instance; and it plans for the gaps between bursts, with a tighter SLA, so that requests of a burst may
     queue for few instances. The auto-scaler plans batches and replicas for bursts as they are to be expected. These
     plans, and instances that just stay, are rehearsed: the recent arrivals are served again by each of them, event by
-    event. A response has to leave a part of the SLA over there, for bursts that are larger than all so far. The
+    event. Where invocations overlap, a response has to leave a part of the SLA over there, for bursts that are larger
+    than all so far. The
     cheapest that meets the target so is improved step by step, on other hardware and with an instance more or less, and
     carried out if that pays for the cold starts of a change within as many arrivals as the plan in force has lasted;
     what is replaced serves until what replaces it
@@ -193,11 +194,13 @@ class _Online:
         allowed = self._allowed(seen)
         skipped = max(1, len(recent) // _SKIPPED)
 
+        headroom = self._policy.headroom if self._overlapping(forecast) > 1.0 - self._target else 0.0
+
         def judged(directives: Directives) -> tuple[float, float]:
-            found = rehearse(self._problem, recent, directives, skipped=skipped, headroom=self._policy.headroom)
+            found = rehearse(self._problem, recent, directives, skipped=skipped, headroom=headroom)
             return max(found.late - allowed, 0.0), found.cost
 
-        planned = self._candidates.planned(forecast, np.diff(recent), target=1.0 - allowed)
+        planned = self._candidates.planned(forecast, np.diff(recent), target=1.0 - allowed, headroom=headroom)
         demand = self._predictor.demand(seen.now, horizon=self._problem.application.sla)
         bursting = self._candidates.bursting(demand, target=1.0 - allowed, most=len(recent))
         best = self._improved(min((*planned, *bursting, *resident), key=judged), judged)
@@ -212,8 +215,11 @@ class _Online:
     def _is_unsure(self, forecast: Arrivals) -> bool:
         """Whether arrivals may meet others under way more often than misses are allowed, as far as is known."""
         allowed = 1.0 - self._target
-        overlapping = 1.0 - forecast.survival(self._problem.application.sla)
-        return self._observed * allowed < _EVIDENCE and overlapping > allowed
+        return self._observed * allowed < _EVIDENCE and self._overlapping(forecast) > allowed
+
+    def _overlapping(self, forecast: Arrivals) -> float:
+        """Return how probable it is that the next invocation comes while one may be under way."""
+        return 1.0 - forecast.survival(self._problem.application.sla)
 
     def _improved(self, best: Directives, judged: Callable[[Directives], tuple[float, float]]) -> Directives:
         """Take steps as long as they make it better, and as long as there is time."""
