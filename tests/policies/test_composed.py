@@ -88,3 +88,23 @@ def test_it_meets_the_target_of_regular_arrivals_for_no_more_than_instances_that
 def test_settings_that_make_no_sense(settings):
     with pytest.raises(sc.InvalidInputError, match=next(iter(settings))):
         sc.Smiless(**settings)
+
+
+def test_regular_arrivals_are_served_nearly_at_the_cost_of_the_plan_for_them():
+    """Nothing overlaps: no headroom is paid for, and the cautious beginning is short."""
+    problem = sc.Problem(sc.catalog.application("amber-alert"), sc.catalog.profiles(), sc.catalog.prices())
+    run = sc.simulate(problem, sc.Trace.from_seconds(10.0 * np.arange(200)), sc.Smiless())
+    assert run.attainment >= 0.99
+    assert run.cost < 1.6 * sc.solve(problem, sc.Arrivals.every(10.0)).cost
+
+
+@pytest.mark.parametrize("sla", [2.0, 4.0, 6.0])
+@pytest.mark.parametrize("application", ["image-query", "amber-alert"])
+def test_a_burst_at_the_beginning_is_in_time(application, sla):
+    """A quiet hour, then a dozen invocations within three seconds, of which nothing was known."""
+    problem = sc.Problem(sc.catalog.application(application), sc.catalog.profiles(), sc.catalog.prices())
+    problem = problem.replace(application=problem.application.replace(sla=sla))
+    quiet = np.sort(np.random.default_rng(2).uniform(0.0, 3600.0, 60))
+    run = sc.simulate(problem, sc.Trace.from_seconds([*quiet, *(3700.0 + 0.25 * np.arange(12))]), sc.Smiless())
+    assert run.late[-12:].sum() == 0
+    assert run.late.sum() <= 1  # the first one, as nothing was there
