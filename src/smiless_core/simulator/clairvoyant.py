@@ -28,6 +28,7 @@ from smiless_core.timing import nanoseconds_down
 __all__ = ["clairvoyant_cost"]
 
 _AT_A_TIME = 1 << 16  # gaps: memory stays small beside the trace
+_AT_FIRST = 1 << 12  # enough to see that they differ, as they mostly do
 _MANY = 500  # different gaps: a search for each takes longer than rounding is worth
 _STEP = 0.05  # between gaps that are told apart then, as a fraction
 _LONGEST = 8.0  # standard deviations: no cold start is longer
@@ -125,12 +126,14 @@ def _counted(
     base = max(shortest, longest * _STEP)
     first_is_close = trace.count > 1 and bool(trace.times[1] - trace.times[0] <= sla * 1e9)
     counts[longest, first_is_close] += 1
-    for first in range(0, trace.count - 1, _AT_A_TIME):
-        gaps = np.diff(trace.times[first : first + _AT_A_TIME + 2]) / 1e9
+    first, at_a_time = 0, _AT_FIRST
+    while first < trace.count - 1:
+        gaps = np.diff(trace.times[first : first + at_a_time + 2]) / 1e9
         close = gaps <= sla
         company = close.copy()
         company[:-1] |= close[1:]
-        used = min(_AT_A_TIME, len(gaps))  # one more gap is there to tell whether the next arrival is near
+        used = min(at_a_time, len(gaps))  # one more gap is there to tell whether the next arrival is near
+        first, at_a_time = first + at_a_time, _AT_A_TIME
         gaps, company = np.minimum(gaps[:used], longest), company[:used]
         gaps[gaps <= (base if rounded else shortest)] = 0.0
         if rounded:
@@ -139,6 +142,8 @@ def _counted(
             gaps[far] = np.clip(base * np.exp(steps * _STEP), base, gaps[far])
         for near in (False, True):
             values, times = np.unique(gaps[company == near], return_counts=True)
+            if len(values) > _MANY and not rounded:
+                return Counter()
             for value, count in zip(values.tolist(), times.tolist(), strict=True):
                 counts[value, near] += count
             if len(counts) > _MANY and not rounded:
