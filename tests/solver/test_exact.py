@@ -55,7 +55,7 @@ def test_brute_force_on_every_shape(shape):
     def check(instance):
         answer = search(*instance)
         check_search(*instance, answer)
-        check_optimum(answer, oracles.brute_force(*instance))
+        check_optimum(instance.table, answer, oracles.brute_force(*instance))
 
     check()
 
@@ -67,7 +67,7 @@ def test_brute_force_on_every_family_of_modes(family):
     def check(instance):
         answer = search(*instance)
         check_search(*instance, answer)
-        check_optimum(answer, oracles.brute_force(*instance))
+        check_optimum(instance.table, answer, oracles.brute_force(*instance))
 
     check()
 
@@ -145,7 +145,7 @@ def test_frozen_optima(name):
         if cost is not None:
             assert math.isclose(answer.cost, cost, rel_tol=1e-12 if enumerable else 1e-9)
         if enumerable:
-            check_optimum(answer, oracles.brute_force(table, sla))
+            check_optimum(table, answer, oracles.brute_force(table, sla))
             assert (None if answer.choice is None else tuple(answer.choice.tolist())) == choice
 
 
@@ -392,3 +392,17 @@ def test_wrong_numbers_in_a_table_are_refused(name, value):
     getattr(table, name)[1] = value
     with pytest.raises(InvalidInputError):
         search(table, 1.0)
+
+
+def test_a_tie_that_rounding_breaks():
+    """2.6e-5 + 3e-6 + 2.2e-5 and 2.6e-5 + 1.4e-5 + 1.1e-5 tie as doubles, and not in integers of 50 bits."""
+    table = ModeTable(
+        edges=np.array([[1, 2], [1, 3], [1, 4], [1, 5]], np.int32),
+        offsets=np.array([0, 1, 7, 8, 11, 12, 13]),
+        release=np.zeros(13),
+        latency=np.array([0.0] * 6 + [1e-3] + [0.0] * 3 + [1e-3] + [0.0] * 2),
+        cost=np.array([2.6e-5] + [1.4e-5] * 5 + [3e-6, 0.0, 2.2e-5, 2.2e-5, 1.1e-5, 0.0, 0.0]),
+    )
+    answer = ExactSearch(table.edges, functions=table.functions).search(table, 0.001)
+    check_search(table, 0.001, answer)
+    check_optimum(table, answer, oracles.brute_force(table, 0.001))

@@ -36,7 +36,7 @@ def test_it_finds_the_canonical_optimum(family):
     def check(instance):
         search = milp.search(*instance)
         check_search(*instance, search)
-        check_optimum(search, oracles.brute_force(*instance), tolerance=TOLERANCE)
+        check_optimum(instance.table, search, oracles.brute_force(*instance), tolerance=TOLERANCE)
 
     check()
 
