@@ -264,3 +264,16 @@ def test_no_price_is_no_question():
         BandwidthChain().meet(np.array([1, 2]), np.zeros(0), cold_start=5.0)
     with pytest.raises(InvalidInputError, match="gaps"):
         BandwidthChain().meet(np.array([-1]), np.ones(1), cold_start=5.0)
+
+
+@pytest.mark.parametrize(("late", "missed"), [(-1, 0), (0, 0), (1, 1)])
+def test_an_arrival_at_the_very_end_of_a_stay_is_met(late, missed):
+    chains = BandwidthChain.fleet(2)
+    for chain in chains:
+        for k in range(21):
+            chain.observe(60.0 * k)
+    plan = chains[0].plan(cold_start=5.0, miss_price=50.0)
+    gap = int(plan.stays[-1, 2]) + late
+    residency, found, *_ = chains[1].meet(np.array([gap]), np.array([50.0]), cold_start=5.0)
+    assert found.tolist() == [missed]
+    assert residency.tolist() == [pytest.approx(meet(plan.stays.tolist(), gap, 5 * SECOND).residency / 1e9)]
