@@ -20,7 +20,7 @@ class Told:
 
     def start(self, problem: Problem, *, now: float, seed: int) -> Decide:
         self.started = problem, now, seed
-        return self.answer  # type: ignore[return-value]
+        return self.answer
 
 
 def always(directives: Mapping[str, Directive]) -> Told:

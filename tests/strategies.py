@@ -345,5 +345,5 @@ class Instance(NamedTuple):
 @st.composite
 def instances(draw: st.DrawFn, **limits: object) -> Instance:
     """Draw a table (see `tables` for the keywords) and an SLA for it."""
-    table = draw(tables(**limits))  # type: ignore[arg-type]
+    table = draw(tables(**limits))
     return Instance(table, draw(slas(table)))

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias, cast
 
 import msgspec
 
@@ -44,7 +44,19 @@ _FORGOTTEN = 0.1  # the part of the average price that is forgotten in the time 
 _SMALL, _LARGE = 1e-50, 1e50  # costs and prices: their products and ratios stay within the range of floats
 
 
-class FleetTarget(Noun, frozen=True, kw_only=True, tag="fleet"):
+class _Target(Noun, frozen=True, kw_only=True):
+    """What all targets have."""
+
+    misses: float = 0.01
+    least: float = 1.0
+    most: float = 4e4
+
+    def start(self, applications: int = 1, *, residency: float | Iterable[float] = 1.0) -> MissPrices:
+        """Begin to set prices; the arguments are those of `MissPrices`."""
+        return MissPrices(cast(Target, self), applications, residency=residency)
+
+
+class FleetTarget(_Target, frozen=True, kw_only=True, tag="fleet"):
     """All applications together miss a fraction of their arrivals, at one price.
 
     Nothing meets the target of the fleet at a lower cost; but those applications miss most that are dear to keep ready.
@@ -66,20 +78,13 @@ class FleetTarget(Noun, frozen=True, kw_only=True, tag="fleet"):
         If a value is out of range.
     """
 
-    misses: float = 0.01
     step: float = 0.001
-    least: float = 1.0
-    most: float = 4e4
 
     def __post_init__(self) -> None:
         self._set(**_checked(self), step=number(self.step, "step", above=0.0, at_most=1.0))
 
-    def start(self, applications: int = 1, *, residency: float | Iterable[float] = 1.0) -> MissPrices:
-        """Begin to set prices; the arguments are those of `MissPrices`."""
-        return MissPrices(self, applications, residency=residency)
 
-
-class FleetTargetWithCeiling(Noun, frozen=True, kw_only=True, tag="fleet with ceiling"):
+class FleetTargetWithCeiling(_Target, frozen=True, kw_only=True, tag="fleet with ceiling"):
     """All applications together miss a fraction of their arrivals, and none of them misses many times as much.
 
     An application that misses more than its ceiling has a higher price than the fleet.
@@ -99,11 +104,8 @@ class FleetTargetWithCeiling(Noun, frozen=True, kw_only=True, tag="fleet with ce
         If a value is out of range.
     """
 
-    misses: float = 0.01
     ceiling: float = 5.0
     step: float = 0.001
-    least: float = 1.0
-    most: float = 4e4
 
     def __post_init__(self) -> None:
         self._set(
@@ -112,12 +114,8 @@ class FleetTargetWithCeiling(Noun, frozen=True, kw_only=True, tag="fleet with ce
             step=number(self.step, "step", above=0.0, at_most=1.0),
         )
 
-    def start(self, applications: int = 1, *, residency: float | Iterable[float] = 1.0) -> MissPrices:
-        """Begin to set prices; the arguments are those of `MissPrices`."""
-        return MissPrices(self, applications, residency=residency)
 
-
-class ApplicationTarget(Noun, frozen=True, kw_only=True, tag="application"):
+class ApplicationTarget(_Target, frozen=True, kw_only=True, tag="application"):
     """Each application misses a fraction of its own arrivals.
 
     Parameters
@@ -133,16 +131,8 @@ class ApplicationTarget(Noun, frozen=True, kw_only=True, tag="application"):
         If a value is out of range.
     """
 
-    misses: float = 0.01
-    least: float = 1.0
-    most: float = 4e4
-
     def __post_init__(self) -> None:
         self._set(**_checked(self))
-
-    def start(self, applications: int = 1, *, residency: float | Iterable[float] = 1.0) -> MissPrices:
-        """Begin to set prices; the arguments are those of `MissPrices`."""
-        return MissPrices(self, applications, residency=residency)
 
 
 Target: TypeAlias = FleetTarget | FleetTargetWithCeiling | ApplicationTarget

@@ -57,7 +57,7 @@ def test_arrivals_are_values(arrivals: Arrivals) -> None:
     assert "\n" not in str(arrivals)
     assert repr(arrivals) == f"Arrivals({arrivals})"
     with pytest.raises(AttributeError):
-        arrivals.law = Arrivals.every(3.0).law  # type: ignore[misc]
+        arrivals.law = Arrivals.every(3.0).law
 
 
 def test_a_pickle_holds_the_gaps_only() -> None:
@@ -119,7 +119,7 @@ WRONG: list[tuple[str, Any]] = [
     ),
     ("inter_arrivals: expected a list of at least one number, got shape ()", lambda: Arrivals.empirical(3.0)),
     ("inter_arrivals: expected a finite number, got 'soon'", lambda: Arrivals.empirical("soon")),
-    ("inter_arrivals: expected a finite number, got nothing", lambda: Arrivals.empirical(None)),  # type: ignore[arg-type]
+    ("inter_arrivals: expected a finite number, got nothing", lambda: Arrivals.empirical(None)),
     ("inter_arrivals: expected numbers, got an array of <U1", lambda: Arrivals.empirical(["a", "b"])),
     ("inter_arrivals: expected numbers, got an array of bool", lambda: Arrivals.empirical([True, False])),
     (
@@ -150,9 +150,9 @@ WRONG: list[tuple[str, Any]] = [
     ("weights: expected one weight for each of 0", lambda: Arrivals.mixture(weights=[], components=[])),
     (
         "components[0]: expected Arrivals, got 3.0",
-        lambda: Arrivals.mixture(weights=[1.0], components=[3.0]),  # type: ignore[list-item]
+        lambda: Arrivals.mixture(weights=[1.0], components=[3.0]),
     ),
-    ("components: expected a list", lambda: Arrivals.mixture(weights=[1.0], components=3.0)),  # type: ignore[arg-type]
+    ("components: expected a list", lambda: Arrivals.mixture(weights=[1.0], components=3.0)),
     (
         "survival: expected 2 values, got 1",
         lambda: Arrivals.from_survival(times=[1.0, 2.0], survival=[0.5]),
@@ -181,21 +181,21 @@ WRONG: list[tuple[str, Any]] = [
         "survival: all gaps are 0: the mean is 0 s",
         lambda: Arrivals.from_survival(times=[0.0], survival=[0.0]),
     ),
-    ("law: expected a distribution, as in Arrivals.every(10.0), got 3", lambda: Arrivals(3)),  # type: ignore[arg-type]
+    ("law: expected a distribution, as in Arrivals.every(10.0), got 3", lambda: Arrivals(3)),
     ("elapsed: expected a finite number, got nan", lambda: Arrivals.every(1.0).survival(float("nan"))),
-    ("elapsed: expected a finite number, got 'soon'", lambda: Arrivals.every(1.0).at_least("soon")),  # type: ignore[type-var]
+    ("elapsed: expected a finite number, got 'soon'", lambda: Arrivals.every(1.0).at_least("soon")),
     (
         "limit[1, 0]: expected a finite number",
         lambda: Arrivals.every(1.0).expected_minimum(np.array([[1], [np.inf]])),
     ),
-    ("limit: expected a finite number, got nothing", lambda: Arrivals.every(1.0).partial_expectation(None)),  # type: ignore[type-var]
+    ("limit: expected a finite number, got nothing", lambda: Arrivals.every(1.0).partial_expectation(None)),
     (
         "elapsed: expected less than every 1 s can last, got 1",
         lambda: Arrivals.every(1.0).after(1.0),
     ),
     ("elapsed: expected a finite number of at least 0", lambda: Arrivals.every(1.0).after(-1.0)),
     ("count: expected a whole number of at least 0", lambda: Arrivals.every(1.0).sample(-1, seed=0)),
-    ("seed: expected a whole number of at least 0", lambda: Arrivals.every(1.0).sample(1, seed=0.5)),  # type: ignore[arg-type]
+    ("seed: expected a whole number of at least 0", lambda: Arrivals.every(1.0).sample(1, seed=0.5)),
     ("resolution: expected a finite number of at least 1e-05", lambda: Arrivals.every(1.0).atoms(0.0)),
     ("resolution: expected a finite number of at least 1e-05", lambda: Arrivals.every(1.0).cells(0.0)),
     ("inter_arrivals: all 2 arrivals are simultaneous", lambda: Arrivals.smoothed([0.0, 0.0])),

@@ -59,7 +59,7 @@ class Minutes:
 
     def __init__(self, problem: Problem, **settings: float) -> None:
         self.problem = problem
-        self.decide = IceBreaker(**settings).start(problem, now=0.0, seed=0)  # type: ignore[arg-type]
+        self.decide = IceBreaker(**settings).start(problem, now=0.0, seed=0)
         self.arrivals: list[float] = []
         self.minute = 0
         decision = self.decide(seen(problem, 0.0))
@@ -168,4 +168,4 @@ def test_what_it_says_of_itself() -> None:
 )
 def test_a_bad_setting_is_named(settings: dict[str, float], place: str) -> None:
     with pytest.raises(InvalidInputError, match=place):
-        IceBreaker(**settings)  # type: ignore[arg-type]
+        IceBreaker(**settings)

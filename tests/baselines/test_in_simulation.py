@@ -41,7 +41,7 @@ POLICIES: list[Policy] = [
 
 
 def serve(problem: Problem, times: list[float], policy: Policy, **options: float) -> Run:
-    return simulate(problem, Trace.from_seconds(times), policy, timeline=True, **options)  # type: ignore[arg-type]
+    return simulate(problem, Trace.from_seconds(times), policy, timeline=True, **options)
 
 
 @st.composite
@@ -147,7 +147,7 @@ def test_orion_overlaps_cold_starts() -> None:
 
 def test_grandslam_serves_what_waits_in_batches() -> None:
     problem = chain(1.0, sla=4.0)
-    model = problem.profiles["f0"].hardware["cpu"].replace(batches=(1, 2, 4))  # type: ignore[index]
+    model = problem.profiles["f0"].hardware["cpu"].replace(batches=(1, 2, 4))
     problem = problem.replace(profiles={"f0": problem.profiles["f0"].replace(hardware={"cpu": model})})
     # A request a second each: one instance takes the four that wait when it is ready, and then the fifth.
     run = serve(problem, [0.0, 1.0, 1.0, 2.0, 6.9], GrandSLAm(interval=60.0))

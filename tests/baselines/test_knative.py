@@ -147,7 +147,7 @@ def test_zero_waits_for_the_activator_to_be_in_the_path() -> None:
 
 def test_containers_take_a_batch_at_once() -> None:
     problem = chain(1.0)
-    model = problem.profiles["f0"].hardware["cpu"].replace(batches=(4,))  # type: ignore[index]
+    model = problem.profiles["f0"].hardware["cpu"].replace(batches=(4,))
     profile = problem.profiles["f0"].replace(hardware={"cpu": model})
     service = Service(problem.replace(profiles={"f0": profile}, concurrency=4), panic_threshold=1000.0)
     service.poke(0.0)

@@ -28,7 +28,7 @@ def applications(draw: st.DrawFn) -> Application:
 
 def application(names: str, edges: Edges | list[object] = (), **fields: object) -> Application:
     functions = tuple(Function(name, name) for name in names)
-    return Application(functions, edges, **{"sla": 1.0, **fields})  # type: ignore[arg-type]
+    return Application(functions, edges, **{"sla": 1.0, **fields})
 
 
 @given(applications())
@@ -157,7 +157,7 @@ def test_a_chain_uses_names_as_profiles_unless_told() -> None:
 )
 def test_what_is_refused_and_how(build: object, message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        build()  # type: ignore[operator]
+        build()
     assert str(caught.value) == message
 
 
@@ -175,9 +175,9 @@ def test_applications_are_values(app: Application) -> None:
 def test_applications_do_not_change() -> None:
     app = application("ab")
     with pytest.raises(AttributeError):
-        app.sla = 2.0  # type: ignore[misc]
+        app.sla = 2.0
     with pytest.raises(TypeError):
-        app.index["a"] = 3  # type: ignore[index]
+        app.index["a"] = 3
     with pytest.raises(TypeError, match="no field 'slo'"):
         app.replace(slo=1.0)
     with pytest.raises(InvalidInputError, match=r"^sla: "):

@@ -94,7 +94,7 @@ def test_only_sla_and_functions_are_needed() -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_profile_file_is_read_whatever_its_format(format: str) -> None:
     profiles, prices = files.decode_profile_file(render(PROFILES, Format(format)), format)
-    cpu = HardwareProfile(**CPU)  # type: ignore[arg-type]
+    cpu = HardwareProfile(**CPU)
     gpu = cpu.replace(sizes=(0.1, 1.0), cold_start_samples=(1.5,))
     assert profiles == {
         "ocr": Profile("ocr", {Hardware.CPU: cpu, Hardware.GPU: gpu}),

@@ -26,7 +26,7 @@ def assignment(function: str, **changes: object) -> Assignment:
         "prewarm": 7.7,
         "keep_alive": 0.0,
     }
-    return Assignment(**{**fields, **changes})  # type: ignore[arg-type]
+    return Assignment(**{**fields, **changes})
 
 
 def plan(*functions: str) -> Plan:
@@ -81,4 +81,4 @@ def test_plans_are_values() -> None:
     assert planned.replace(cost=1.0) != planned
     assert assignment("a").replace(schedule=(), prewarm=None, keep_alive=None).schedule == ()
     with pytest.raises(AttributeError):
-        planned.cost = 0.0  # type: ignore[misc]
+        planned.cost = 0.0

@@ -19,7 +19,7 @@ APP = Application.chain("detect", "recognize", sla=1.0)
 
 
 def problem(**fields: object) -> Problem:
-    return Problem(**{"application": APP, "profiles": PROFILES, "prices": PRICES, **fields})  # type: ignore[arg-type]
+    return Problem(**{"application": APP, "profiles": PROFILES, "prices": PRICES, **fields})
 
 
 def test_a_problem_takes_application_profiles_and_prices_in_order() -> None:
@@ -33,7 +33,7 @@ def test_a_problem_takes_application_profiles_and_prices_in_order() -> None:
     )
     assert plain.profile(1) is PROFILES["recognize"]
     with pytest.raises(TypeError):
-        Problem(APP, PROFILES, PRICES, Limits())  # type: ignore[misc]
+        Problem(APP, PROFILES, PRICES, Limits())
 
 
 def test_profiles_are_a_read_only_copy() -> None:
@@ -42,7 +42,7 @@ def test_profiles_are_a_read_only_copy() -> None:
     given.clear()
     assert kept.profiles == PROFILES
     with pytest.raises(TypeError):
-        kept.profiles["other"] = PROFILES["detect"]  # type: ignore[index]
+        kept.profiles["other"] = PROFILES["detect"]
 
 
 def test_sizes_are_those_on_offer_within_what_was_measured() -> None:
@@ -50,7 +50,7 @@ def test_sizes_are_those_on_offer_within_what_was_measured() -> None:
     assert free.sizes(0, Hardware.CPU) == (1.0, 2.0, 4.0, 8.0)
     assert free.sizes(0, Hardware.GPU) == (0.1, 0.5)
     assert free.sizes(1, Hardware.GPU) == ()
-    tight = problem(limits=Limits(sizes={"cpu": [16, 6, 2]}))  # type: ignore[dict-item]
+    tight = problem(limits=Limits(sizes={"cpu": [16, 6, 2]}))
     assert tight.sizes(0, Hardware.CPU) == (2.0, 6.0)
     assert tight.sizes(1, Hardware.CPU) == (6.0,)
     assert tight.sizes(0, Hardware.GPU) == ()
@@ -107,7 +107,7 @@ def test_sizes_are_those_on_offer_within_what_was_measured() -> None:
 )
 def test_what_is_refused_and_how(build: object, message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        build()  # type: ignore[operator]
+        build()
     assert str(caught.value) == message
 
 

@@ -25,7 +25,7 @@ def model(**changes: object) -> HardwareProfile:
         "sizes": (1, 2, 4),
         "batches": (1, 2, 8),
     }
-    return HardwareProfile(**{**fields, **changes})  # type: ignore[arg-type]
+    return HardwareProfile(**{**fields, **changes})
 
 
 def test_words_are_the_published_ones() -> None:
@@ -93,7 +93,7 @@ def test_latency_is_answered_outside_what_was_measured_only_on_demand() -> None:
     assert profile.latency(3, 1.5) > 0.0  # between measured values there is nothing to extrapolate
     for batch, size in ((0, 1.0), (1, 0.0), (1, -2.0), (1, NAN), (1.5, 1.0)):
         with pytest.raises(InvalidInputError):
-            profile.latency(batch, size, extrapolate=True)  # type: ignore[arg-type]
+            profile.latency(batch, size, extrapolate=True)
 
 
 def test_a_cold_start_is_mean_plus_deviations_or_a_quantile() -> None:
@@ -131,13 +131,13 @@ def test_sizes_and_batches_are_kept_ascending() -> None:
 
 def test_a_profile_orders_its_hardware_and_keeps_it_read_only() -> None:
     kinds = {"gpu": model(sizes=(0.1, 1.0)), "cpu": model()}
-    profile = Profile("ocr", kinds)  # type: ignore[arg-type]
+    profile = Profile("ocr", kinds)
     assert list(profile.hardware) == [Hardware.CPU, Hardware.GPU]
     kinds.clear()
     assert len(profile.hardware) == 2
     with pytest.raises(TypeError):
-        profile.hardware[Hardware.CPU] = model()  # type: ignore[index]
-    assert profile.hardware["cpu"] is profile.hardware[Hardware.CPU]  # type: ignore[index]
+        profile.hardware[Hardware.CPU] = model()
+    assert profile.hardware["cpu"] is profile.hardware[Hardware.CPU]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_profile_orders_its_hardware_and_keeps_it_read_only() -> None:
 )
 def test_what_is_refused_and_how(build: object, message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        build()  # type: ignore[operator]
+        build()
     assert str(caught.value).startswith(message)
     assert message.startswith("hardware: expected a mapping") or str(caught.value) == message
 
@@ -214,4 +214,4 @@ def test_resources_are_values(value: Configuration | Prices | HardwareProfile | 
         assert twin == value
         assert str(twin) == str(value)
     with pytest.raises(AttributeError):
-        value.name = "other"  # type: ignore[misc, union-attr]
+        value.name = "other"

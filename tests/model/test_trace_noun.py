@@ -78,7 +78,7 @@ def test_few_arrivals_have_a_span_but_no_interval() -> None:
 )
 def test_what_is_refused_as_seconds(seconds: object, message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        Trace.from_seconds(seconds)  # type: ignore[arg-type]
+        Trace.from_seconds(seconds)
     assert str(caught.value) == message
 
 
@@ -103,7 +103,7 @@ def test_what_is_refused_as_seconds(seconds: object, message: str) -> None:
 )
 def test_what_is_refused_as_a_trace(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        Trace(**{"times": np.zeros(0, np.int64), **fields})  # type: ignore[arg-type]
+        Trace(**{"times": np.zeros(0, np.int64), **fields})
     assert str(caught.value) == message
 
 
@@ -131,12 +131,12 @@ def test_parts_of_few_arrivals() -> None:
     assert [part.count for part in (*nothing.split(), nothing.last(3.0))] == [0, 0, 0]
     for wrong in (0.0, 1.0, NAN, "half"):
         with pytest.raises(InvalidInputError, match=r"^fraction: expected "):
-            trace.split(wrong)  # type: ignore[arg-type]
+            trace.split(wrong)
     for wrong in (-1.0, NAN, "long"):
         with pytest.raises(InvalidInputError, match=r"^seconds: expected "):
-            trace.last(wrong)  # type: ignore[arg-type]
+            trace.last(wrong)
     with pytest.raises(InvalidInputError, match=r"^exact: expected "):
-        trace.arrivals(exact=1)  # type: ignore[arg-type]
+        trace.arrivals(exact=1)
 
 
 def test_times_and_source_are_kept_as_they_were() -> None:

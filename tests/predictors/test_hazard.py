@@ -161,8 +161,8 @@ def test_hazards_are_never_certain():
         ([[1.0, math.nan]], r"gap_sequences\[0\]\[1\]"),
         ([[1.0, 1e10]], r"gap_sequences\[0\]\[1\]"),
         (["text"], r"gap_sequences\[0\]"),
-        ([[1.0, "two"]], r"gap_sequences\[0\]"),
-        ([[[1.0, 2.0]]], r"gap_sequences\[0\]"),
+        ([[1.0, "two"]], r"gap_sequences\[0\]\[1\]"),
+        ([[[1.0, 2.0]]], r"gap_sequences\[0\]\[0\]"),
         (5, "gap_sequences"),
     ],
 )

@@ -81,11 +81,11 @@ def test_the_services_of_the_invocation_are_outlined(chapter: Chapter) -> None:
         run = entry.run
         for moment in moments(run):
             outline, waits = timeline(entry, moment).data[3:5]
-            mine = run.services.invocation == moment.invocation  # type: ignore[union-attr]
+            mine = run.services.invocation == moment.invocation
             assert len(outline["x"]) == mine.sum() == 5
             ends = [base + x for base, x in zip(outline["base"], outline["x"], strict=True)]
             assert max(ends) == pytest.approx(run.responses[moment.invocation])
-            waited = (run.services.begins > run.services.comes)[mine].sum()  # type: ignore[union-attr]
+            waited = (run.services.begins > run.services.comes)[mine].sum()
             assert len(waits["x"]) == 3 * waited
 
 
@@ -125,7 +125,7 @@ def test_busy_traces_are_drawn_closer() -> None:
 def test_few_policies_have_timelines(chapter: Chapter) -> None:
     shown = [entry.look for entry in shown_runs(chapter)]
     assert shown == [entry.look for entry in chapter.eligible[:3]]
-    assert shown[0] == chapter.best.look  # type: ignore[union-attr]
+    assert shown[0] == chapter.best.look
 
 
 # -- the graph --------------------

@@ -120,5 +120,5 @@ def test_counts_per_second_are_placed(rule: Placement) -> None:
 )
 def test_wrong_arguments(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        read_trace(DATA / "counts.txt", **arguments)  # type: ignore[arg-type]
+        read_trace(DATA / "counts.txt", **arguments)
     assert message in str(caught.value)

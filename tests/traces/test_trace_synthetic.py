@@ -187,6 +187,6 @@ def test_seeds_differ(kind: str) -> None:
 )
 def test_wrong_arguments(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        azure_like(**arguments)  # type: ignore[arg-type]
+        azure_like(**arguments)
     assert str(caught.value).startswith(message)
     assert len(str(caught.value).splitlines()) == 1

@@ -5,13 +5,12 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
+from smiless_core._native.failures cimport raise_failure
 from smiless_core._native.interruption cimport interrupted, raise_pending
 from smiless_core._native.smiless cimport (
     SMILESS_CHAIN_CLASSES,
     SMILESS_CHAIN_EXPERTS,
     SMILESS_CHAIN_HISTOGRAMS,
-    SMILESS_INVALID,
-    SMILESS_NO_MEMORY,
     SMILESS_OK,
     smiless_chain_known,
     smiless_chains,
@@ -78,14 +77,7 @@ cdef class Chains:
             smiless_windows_free(self._windows)
 
     cdef int _check(self, smiless_status status) except -1:
-        if status == SMILESS_OK:
-            return 0
-        if status == SMILESS_NO_MEMORY:
-            raise MemoryError
-        message = smiless_chains_message(self._chains).decode()
-        if status == SMILESS_INVALID:
-            raise ValueError(message)
-        raise RuntimeError(message)
+        return raise_failure(status, smiless_chains_message(self._chains))
 
     cdef int _exists(self) except -1:
         if self.bins == 0:
@@ -134,23 +126,17 @@ cdef class Chains:
                 self._windows, cold_start, &self._price[0], NULL, price, tolerated, 0.0, 0
             )
         )
-        self._planned(smiless_windows_values(self._windows, 1, &busy, keep, &value, &misses))
         self._planned(
             smiless_windows_follow(
                 self._windows, busy, keep, self.bins + 2, <smiless_stay *>&self._stays[0, 0], &count, &self._wait[0]
             )
         )
+        # After `follow`, which says what is wrong with times: this one has only a status.
+        self._planned(smiless_windows_values(self._windows, 1, &busy, keep, &value, &misses))
         return np.array(self._stays[:count]), value, min(misses, 1.0)
 
     cdef int _planned(self, smiless_status status) except -1:
-        if status == SMILESS_OK:
-            return 0
-        if status == SMILESS_NO_MEMORY:
-            raise MemoryError
-        message = smiless_windows_message(self._windows).decode() or "busy and keep must be 0 to 146 years"
-        if status == SMILESS_INVALID:
-            raise ValueError(message)
-        raise RuntimeError(message)
+        return raise_failure(status, smiless_windows_message(self._windows))
 
     def replay(
         self,

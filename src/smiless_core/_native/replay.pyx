@@ -4,11 +4,9 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 import numpy as np
 
+from smiless_core._native.failures cimport raise_failure
 from smiless_core._native.interruption cimport interrupted, raise_pending
 from smiless_core._native.smiless cimport (
-    SMILESS_INVALID,
-    SMILESS_NO_MEMORY,
-    SMILESS_OK,
     smiless_replay,
     smiless_replay_free,
     smiless_replay_message,
@@ -22,14 +20,7 @@ from smiless_core._native.smiless cimport (
 
 
 cdef int _check(const smiless_replay *replay, smiless_status status) except -1:
-    if status == SMILESS_OK:
-        return 0
-    if status == SMILESS_NO_MEMORY:
-        raise MemoryError
-    message = smiless_replay_message(replay).decode()
-    if status == SMILESS_INVALID:
-        raise ValueError(message)
-    raise RuntimeError(message)
+    return raise_failure(status, smiless_replay_message(replay))
 
 
 cdef int _check_offsets(str name, const int64_t[::1] offsets, int64_t last) except -1:

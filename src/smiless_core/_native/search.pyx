@@ -6,11 +6,9 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
+from smiless_core._native.failures cimport raise_failure
 from smiless_core._native.interruption cimport interrupted, raise_pending
 from smiless_core._native.smiless cimport (
-    SMILESS_INVALID,
-    SMILESS_NO_MEMORY,
-    SMILESS_OK,
     smiless_abi_version,
     smiless_result,
     smiless_search,
@@ -79,14 +77,9 @@ cdef class Search:
             smiless_search_free(self._search)
 
     cdef int _check(self, smiless_status status) except -1:
-        if status == SMILESS_OK:
-            return 0
-        if status == SMILESS_NO_MEMORY or self._search == NULL:
+        if self._search == NULL:
             raise MemoryError
-        message = smiless_search_message(self._search).decode()
-        if status == SMILESS_INVALID:
-            raise ValueError(message)
-        raise RuntimeError(message)
+        return raise_failure(status, smiless_search_message(self._search))
 
     def set_modes(
         self,

@@ -5,11 +5,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 import numpy as np
 
+from smiless_core._native.failures cimport raise_failure
 from smiless_core._native.interruption cimport interrupted, raise_pending
 from smiless_core._native.smiless cimport (
-    SMILESS_INVALID,
-    SMILESS_NO_MEMORY,
-    SMILESS_OK,
     smiless_bill,
     smiless_decision,
     smiless_ended,
@@ -133,14 +131,7 @@ cdef class Simulation:
             smiless_simulation_free(self._simulation)
 
     cdef int _check(self, smiless_status status) except -1:
-        if status == SMILESS_OK:
-            return 0
-        if status == SMILESS_NO_MEMORY:
-            raise MemoryError
-        message = smiless_simulation_message(self._simulation).decode()
-        if status == SMILESS_INVALID:
-            raise ValueError(message)
-        raise RuntimeError(message)
+        return raise_failure(status, smiless_simulation_message(self._simulation))
 
     cdef int _enter(self) except -1:
         if self._simulation == NULL:

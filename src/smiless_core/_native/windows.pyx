@@ -5,8 +5,8 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
+from smiless_core._native.failures cimport raise_failure
 from smiless_core._native.smiless cimport (
-    SMILESS_INVALID,
     SMILESS_NO_MEMORY,
     SMILESS_OK,
     smiless_levels,
@@ -81,14 +81,7 @@ cdef class Windows:
         return 0
 
     cdef int _check(self, smiless_status status) except -1:
-        if status == SMILESS_OK:
-            return 0
-        if status == SMILESS_NO_MEMORY:
-            raise MemoryError
-        message = smiless_windows_message(self._windows).decode()
-        if status == SMILESS_INVALID:
-            raise ValueError(message)
-        raise RuntimeError(message)
+        return raise_failure(status, smiless_windows_message(self._windows))
 
     def solve(
         self,

@@ -1,7 +1,7 @@
 """The public face of the distributions: what can be asked of X, and how one says what X is."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -449,7 +449,7 @@ def _answer(values: Values, place: str, function: Callable[[Floats], Floats]) ->
     given = finite(values, place)
     with np.errstate(over="ignore"):  # times far beyond the distribution
         answer = function(given)
-    return answer if given.ndim else float(answer)  # type: ignore[return-value]  # as many as were given
+    return cast(Values, answer if given.ndim else float(answer))  # as many as were given
 
 
 def _ordered(wrong: NDArray[np.bool_], values: Floats, *, place: str, wanted: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from smiless_core.cli.options import naming_files, naming_options
 from smiless_core.cli.printing import price_note
@@ -60,9 +61,9 @@ def recorded_trace(file: str, **options: object) -> Trace:
     """Read a trace with those options that are given, which are not None."""
     from smiless_core.traces import read_trace
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     with naming_files(file), naming_options(*given):
-        return read_trace(file, **given)  # type: ignore[arg-type]  # checked there
+        return read_trace(file, **given)
 
 
 def refuse_without_trace(**options: object) -> None:

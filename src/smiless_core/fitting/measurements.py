@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from smiless_core.errors import InvalidInputError
 from smiless_core.model.configuration import Hardware
@@ -201,7 +202,7 @@ def _header(row: list[str], line: int) -> list[str]:
 def _measurement(columns: list[str], row: list[str], line: int, gpu_percent: bool) -> Measurement:
     if len(row) != len(columns):
         raise InvalidInputError(f"expected {len(columns)} fields, got {len(row)}", place=f"line {line}")
-    fields: dict[str, str | float] = {}
+    fields: dict[str, Any] = {}  # `Measurement` checks them
     for column, raw in zip(columns, row, strict=True):
         field, value = _COLUMNS[column], raw.strip()
         if field in _TEXT_FIELDS:
@@ -217,7 +218,7 @@ def _measurement(columns: list[str], row: list[str], line: int, gpu_percent: boo
     if "batch" in fields and float(fields["batch"]).is_integer():
         fields["batch"] = int(fields["batch"])
     try:
-        return Measurement(**fields)  # type: ignore[arg-type]
+        return Measurement(**fields)
     except InvalidInputError as error:
         column = next((column for column in columns if _COLUMNS[column] == error.place), error.place)
         raise InvalidInputError(error.message, place=f"line {line}, column {column}") from None

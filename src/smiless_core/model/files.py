@@ -247,12 +247,12 @@ def _function(item: object, place: str) -> Function:
 
 def _profile(name: str, value: object, place: str) -> Profile:
     entry = _keys(value, place, required=("hardware",))
-    hardware = {
+    hardware: dict[Any, HardwareProfile] = {  # `Profile` checks the kinds
         kind: _noun(HardwareProfile, model, _place(f"{place}.hardware", kind))
         for kind, model in _entries(entry["hardware"], f"{place}.hardware")
     }
     try:
-        return Profile(name, hardware)  # type: ignore[arg-type]
+        return Profile(name, hardware)
     except InvalidInputError as error:
         raise error.within(place=place) from None
 

@@ -5,10 +5,9 @@ from typing import Self
 
 import msgspec
 
-from smiless_core.arrivals import Arrivals, Counts
+from smiless_core.arrivals import Arrivals
 from smiless_core.predictors.clock import Clock
-from smiless_core.predictors.conditioning import conditioned
-from smiless_core.predictors.renewals import renewal_counts
+from smiless_core.predictors.renewals import IndependentGaps
 from smiless_core.predictors.states import packed, unpacked
 from smiless_core.validation import number, whole_number
 
@@ -30,7 +29,7 @@ class _State(msgspec.Struct):
     variance: float
 
 
-class ExponentialSmoothing:
+class ExponentialSmoothing(IndependentGaps):
     """Forecasts a gamma distribution with the smoothed mean and the smoothed variance of the gaps.
 
     A gap moves the mean by `weight` of its distance from it. The first ones move it by more, so that it is their plain
@@ -75,18 +74,6 @@ class ExponentialSmoothing:
             self._variance = (1.0 - share) * (self._variance + share * off * off)
         self._known = min(self._known + 1, math.ceil(1.0 / self._weight))
 
-    def arrivals(self, now: float) -> Arrivals | None:
-        """Return the gamma distribution; None before the first gap that is not 0."""
-        elapsed = self._clock.elapsed(now)
-        gaps = self._gaps()
-        return None if gaps is None else conditioned(gaps, elapsed)
-
-    def demand(self, now: float, *, horizon: float) -> Counts:
-        """Return the counts of a renewal process; see `Predictor.demand`."""
-        elapsed, length = self._clock.elapsed(now), number(horizon, "horizon", above=0.0)
-        gaps = self._gaps()
-        return Counts([0]) if gaps is None else renewal_counts(gaps, elapsed=elapsed, horizon=length)
-
     def state(self) -> bytes:
         """Return all that it knows; see `Predictor.state`."""
         fields = _State(self._weight, self._known, self._clock.last, self._mean, self._variance)
@@ -103,7 +90,7 @@ class ExponentialSmoothing:
         made._variance = number(kept.variance, "state.variance", at_least=0.0, at_most=_LONGEST**2)
         return made
 
-    def _gaps(self) -> Arrivals | None:
+    def _next(self) -> Arrivals | None:
         mean = self._mean
         if mean < _SHORTEST:
             return None

@@ -13,15 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smiless_core.arrivals import Arrivals, Counts
+from smiless_core.arrivals import Arrivals
 from smiless_core.arrivals.inputs import finite
 from smiless_core.errors import InvalidInputError, MissingExtraError
 from smiless_core.placing import place_file, reason_of
 from smiless_core.predictors.clock import Clock
-from smiless_core.predictors.conditioning import conditioned
-from smiless_core.predictors.renewals import renewal_counts
+from smiless_core.predictors.renewals import IndependentGaps
 from smiless_core.predictors.states import array_of, bytes_of, packed, unpacked
-from smiless_core.validation import number, sequence, shown, whole_number
+from smiless_core.validation import number, numbers, shown, whole_number
 
 __all__ = ["GradientBoostedHazard", "HazardModel", "read_hazard_model", "train", "write_hazard_model"]
 
@@ -262,7 +261,7 @@ def train(
     return HazardModel(booster.model_to_string().encode())
 
 
-class GradientBoostedHazard:
+class GradientBoostedHazard(IndependentGaps):
     """Forecasts by a model that was trained on other functions: what followed gaps like the last ones.
 
     Parameters
@@ -297,18 +296,6 @@ class GradientBoostedHazard:
         gap = self._clock.gap(t)
         if gap is not None:
             self._gaps.append(gap)
-
-    def arrivals(self, now: float) -> Arrivals | None:
-        """Return the distribution that the hazards make; None while fewer than two gaps are known."""
-        elapsed = self._clock.elapsed(now)
-        gaps = self._next()
-        return None if gaps is None else conditioned(gaps, elapsed)
-
-    def demand(self, now: float, *, horizon: float) -> Counts:
-        """Return the counts of a renewal process; see `Predictor.demand`."""
-        elapsed, length = self._clock.elapsed(now), number(horizon, "horizon", above=0.0)
-        gaps = self._next()
-        return Counts([0]) if gaps is None else renewal_counts(gaps, elapsed=elapsed, horizon=length)
 
     def state(self) -> bytes:
         """Return all that it knows, and the model; see `Predictor.state`."""
@@ -353,8 +340,8 @@ def _library() -> Any:
 
 
 def _checked(gaps: ArrayLike, place: str) -> Floats:
-    given: object = gaps  # from callers, who may hand over anything
-    values = finite(gaps if isinstance(given, np.ndarray) else list(sequence(given, place)), place)  # type: ignore[arg-type]
+    # Callers may hand over anything: what is no array has to be a list of numbers.
+    values = finite(gaps if isinstance(gaps, np.ndarray) else np.array(numbers(gaps, place)), place)
     if values.ndim != 1:
         raise InvalidInputError(f"expected a list of numbers, got shape {values.shape}", place=place)
     for index in np.flatnonzero((values < 0.0) | (values > _LONGEST))[:1].tolist():

@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smiless_core.arrivals import Arrivals, Counts
+from smiless_core.predictors.clock import Clock
 from smiless_core.predictors.conditioning import conditioned
 from smiless_core.validation import number
 
-__all__ = ["renewal_counts"]
+__all__ = ["IndependentGaps", "renewal_counts"]
 
 Floats = NDArray[np.float64]
 
@@ -18,6 +19,30 @@ _NEGLIGIBLE = 1e-9
 _LONGEST = 4.6e9  # seconds: what distributions of gaps reach to
 _LARGEST = 1e12  # arrivals that can be meant
 _KNOTS = 400
+
+
+class IndependentGaps:
+    """What forecasters have in common to which all coming gaps are of one distribution, and independent.
+
+    They give that distribution, nothing of which has passed, as `_next`; None while too little is known.
+    """
+
+    _clock: Clock
+
+    def _next(self) -> Arrivals | None:
+        raise NotImplementedError
+
+    def arrivals(self, now: float) -> Arrivals | None:
+        """Return the distribution of the next gap; see `Predictor.arrivals`."""
+        elapsed = self._clock.elapsed(now)
+        gaps = self._next()
+        return None if gaps is None else conditioned(gaps, elapsed)
+
+    def demand(self, now: float, *, horizon: float) -> Counts:
+        """Return the counts of a renewal process; see `Predictor.demand`."""
+        elapsed, length = self._clock.elapsed(now), number(horizon, "horizon", above=0.0)
+        gaps = self._next()
+        return Counts([0]) if gaps is None else renewal_counts(gaps, elapsed=elapsed, horizon=length)
 
 
 def renewal_counts(arrivals: Arrivals, *, elapsed: float, horizon: float) -> Counts:

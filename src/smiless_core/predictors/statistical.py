@@ -4,17 +4,17 @@ import math
 import warnings
 from collections import deque
 from enum import StrEnum
+from importlib import import_module
 from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from smiless_core.arrivals import Arrivals, Counts
+from smiless_core.arrivals import Arrivals
 from smiless_core.errors import InvalidInputError, MissingExtraError
 from smiless_core.predictors.clock import Clock
-from smiless_core.predictors.conditioning import conditioned
-from smiless_core.predictors.renewals import renewal_counts
+from smiless_core.predictors.renewals import IndependentGaps
 from smiless_core.predictors.states import array_of, bytes_of, packed, unpacked
 from smiless_core.validation import choice, number, whole_number
 
@@ -60,7 +60,7 @@ class _Fit(NamedTuple):
     parts: tuple[float, ...]  # of the last one, of the one before, ...
 
 
-class StatisticalGaps:
+class StatisticalGaps(IndependentGaps):
     """Forecasts a log-normal distribution: the next logarithm of a gap by a model of time series, and its error.
 
     The model is fitted anew every so many gaps, and goes on from the newest ones in between: fitting takes about 10 ms
@@ -113,18 +113,6 @@ class StatisticalGaps:
         if len(self._gaps) >= _FEWEST and (self._fit is None or self._since >= self._every):
             self._fit = _fitted(self._model, np.log(np.array(self._gaps) + _SHORTEST))
             self._since = 0
-
-    def arrivals(self, now: float) -> Arrivals | None:
-        """Return the log-normal distribution; None while fewer than two gaps are known, or all are 0."""
-        elapsed = self._clock.elapsed(now)
-        gaps = self._next()
-        return None if gaps is None else conditioned(gaps, elapsed)
-
-    def demand(self, now: float, *, horizon: float) -> Counts:
-        """Return the counts of a renewal process; see `Predictor.demand`."""
-        elapsed, length = self._clock.elapsed(now), number(horizon, "horizon", above=0.0)
-        gaps = self._next()
-        return Counts([0]) if gaps is None else renewal_counts(gaps, elapsed=elapsed, horizon=length)
 
     def state(self) -> bytes:
         """Return all that it knows; see `Predictor.state`."""
@@ -181,7 +169,7 @@ class StatisticalGaps:
 
 def _library() -> None:
     try:
-        import statsforecast.models  # noqa: F401  # late: it is an extra, and slow to import
+        import_module("statsforecast.models")  # late: it is an extra, and slow to import
     except ImportError:
         raise MissingExtraError("forecast", "forecasting by models of time series") from None
 
@@ -214,6 +202,7 @@ def _fitted(model: SeriesModel, logarithms: NDArray[np.float64]) -> _Fit:
                 found = ARIMA(order=(_ORDER, 0, 0), method="ML").fit(logarithms).model_
                 parts = tuple(float(found["coef"][f"ar{lag}"]) for lag in range(1, _ORDER + 1))
                 fit = _Fit(float(found["coef"]["intercept"]), math.sqrt(found["sigma2"]), 0.0, parts)
+        # What statsforecast raises where a likelihood has no maximum: it differs by model and series.
         except (ArithmeticError, LookupError, NotImplementedError, RuntimeError, ValueError):
             return plain
     values = (fit.level, fit.deviation, fit.alpha, *fit.parts)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 import numpy as np
@@ -80,7 +80,7 @@ class SwitchingPredictor:
                 raise InvalidInputError(f"expected a forecaster, got {got}", place=f"members[{index}]")
             if any(made is other for other in self._members):
                 raise InvalidInputError("this forecaster is there twice", place=f"members[{index}]")
-            self._members.append(made)  # type: ignore[arg-type]  # it has what a forecaster has
+            self._members.append(cast(Predictor, made))  # it has what a forecaster has
         whole_number(len(self._members), "the number of members", at_least=1, at_most=_MOST)
         self._block = whole_number(block, "block", at_least=1)
         self._decay = number(decay, "decay", at_least=0.0, at_most=1.0)

@@ -48,6 +48,9 @@ class Work(NamedTuple):
     nodes: int = 0
 
 
+_NO_WORK = Work()
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class ModeTable:
     """Modes of all functions of one application, flattened; one row per mode.
@@ -256,7 +259,7 @@ class Search:
         return Search(status, self.choice, self.cost, lower, gap, self.latency, shortest_latency, self.work)
 
     @classmethod
-    def infeasible(cls, shortest_latency: float, work: Work = Work()) -> Search:  # noqa: B008
+    def infeasible(cls, shortest_latency: float, work: Work = _NO_WORK) -> Search:
         """No choice meets the SLA; the smallest SLA that could be met is `shortest_latency`."""
         return cls(Status.INFEASIBLE, None, math.inf, math.inf, math.nan, math.nan, shortest_latency, work)
 
