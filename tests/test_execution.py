@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import execution_cells
 from execution_cells import decode, encode, slow_mark, slow_process, square, square_or_die, third_time
 from smiless_core.errors import InvalidInputError
-from smiless_core.execution import run_cells
+from smiless_core.execution import key_of, run_cells
 
 CELLS = {f"cell {number}": number for number in range(10)}
 SQUARES = {key: number * number for key, number in CELLS.items()}
@@ -507,3 +507,11 @@ def test_wrong_cells(cells: Any, message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         run(square, cells)
     assert str(caught.value) == message
+
+
+def test_keys_tell_versions_and_parts_apart(monkeypatch):
+    keys = [key_of("a", b"x", 1), key_of("a", b"x1"), key_of("a", b"x", "1"), key_of("b", b"x", 1)]
+    assert len(set(keys)) == 4
+    assert key_of("a", b"x", 1) == keys[0]
+    monkeypatch.setattr("smiless_core.execution.version_report", lambda: {"smiless_core": "another"})
+    assert key_of("a", b"x", 1) not in keys

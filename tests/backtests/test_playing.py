@@ -277,3 +277,22 @@ def test_an_arrival_at_the_very_end_of_a_stay_is_met(late, missed):
     residency, found, *_ = chains[1].meet(np.array([gap]), np.array([50.0]), cold_start=5.0)
     assert found.tolist() == [missed]
     assert residency.tolist() == [pytest.approx(meet(plan.stays.tolist(), gap, 5 * SECOND).residency / 1e9)]
+
+
+def test_a_hybrid_histogram_meets_an_arrival_at_once():
+    """Ready nearly ten minutes after each arrival; one in the same instant is served all the same."""
+    apart = np.full(30, 600 * SECOND)
+    alone = HybridHistograms().play(Scene(apart, 0, 5 * SECOND, 0))
+    both = HybridHistograms().play(Scene(np.append(apart, 0), 0, 5 * SECOND, 0))
+    assert both.missed.tolist() == alone.missed.tolist()
+    assert both.residency.tolist() == alone.residency.tolist()
+
+
+def test_members_of_a_fleet_know_of_their_own_arrivals_alone():
+    first, second = BandwidthChain.fleet(2)
+    for k in range(5):
+        first.observe(10.0 * k)
+    assert second.arrivals(now=40.0) is None
+    assert second.demand(40.0, horizon=100.0).mean == 0.0
+    assert second.state() == BandwidthChain().state()
+    assert first.arrivals(now=40.0).quantile(0.5) == pytest.approx(10.0, abs=1.0)

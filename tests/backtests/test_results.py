@@ -199,3 +199,25 @@ def test_what_makes_no_sense():
         with pytest.raises(sc.InvalidInputError) as caught:
             wrong()
         assert caught.value.place == place
+
+
+def test_what_is_cut_off_is_watched_until_it_goes_on():
+    """Of four arrivals three are looked at: the instance stays until the fourth comes, and not to the end."""
+    times = [0.0, 10.0, 20.0, 27.0]
+    found = sc.backtest(
+        {"a": sc.Trace.from_seconds(times), "b": sc.Trace.from_seconds([0.0, 500.0])},
+        [FixedKeepAlives(seconds=(100.0,))],
+        most_arrivals=3,
+    )
+    a = 10.0 + 10.0 + 7.0
+    b = 100.0 + 5.0  # gone after 100 s; and watched no longer than its last arrival
+    assert found.curves[0].points[0].cost == pytest.approx((a + b) / found.clairvoyant.sum())
+
+
+def test_only_settings_that_are_worth_it_are_drawn():
+    found = sc.backtest(traces(4, 60), [FixedKeepAlives(seconds=(0.0, 5.0, 5.0, 1000.0, 2000.0, 30.0))])
+    page = sc.report.backtest_page(found)
+    drawn = json.loads(page.split('data-plot="frontier-plot">')[1].split("</script>")[0])
+    for trace in drawn["data"]:
+        assert trace["x"] == sorted(trace["x"])
+        assert trace["y"] == sorted(set(trace["y"]), reverse=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import smiless_core as sc
 from observations import names_all, seen
 from problems import chain, problems
+from smiless_core.policies.composed import _Online
 from strategies import examples
 
 pytestmark = pytest.mark.native
@@ -108,3 +109,34 @@ def test_a_burst_at_the_beginning_is_in_time(application, sla):
     run = sc.simulate(problem, sc.Trace.from_seconds([*quiet, *(3700.0 + 0.25 * np.arange(12))]), sc.Smiless())
     assert run.late[-12:].sum() == 0
     assert run.late.sum() <= 1  # the first one, as nothing was there
+
+
+def _ran_on(run: sc.Run) -> list[int]:
+    """How many configurations each function has had."""
+    return [len({used.configuration for used in function.usage}) for function in run.functions]
+
+
+def test_a_change_has_to_pay_for_itself(monkeypatch):
+    problem = sc.Problem(sc.catalog.application("image-query"), sc.catalog.profiles(), sc.catalog.prices())
+    trace = sc.Trace.from_seconds(np.cumsum(np.random.default_rng(1).exponential(40.0, 150)))
+    ran = {}
+    for cost in (0.0, 1e9):
+        monkeypatch.setattr("smiless_core.policies.composed._Online._cost_of_change", lambda *_, cost=cost: cost)
+        problem = problem.replace(application=problem.application.replace(attainment_target=0.9))
+        ran[cost] = sum(_ran_on(sc.simulate(problem, trace, sc.Smiless())))
+    assert ran[1e9] < ran[0.0]
+
+
+def test_a_change_costs_the_cold_starts_of_what_is_new():
+    problem = chain(1.0, 2.0, cold_start=3.0)
+    online = _Online(sc.Smiless(), problem)
+    old = {name: sc.Directive.keep_alive(sc.Configuration("cpu", 1), 5.0) for name in problem.application.names}
+    online._in_force = old
+    assert online._cost_of_change(old) == 0.0
+    first, second = problem.application.names
+    new = sc.Directive.keep_alive(sc.Configuration("gpu", 0.5), 5.0).replace(min_replicas=2, max_replicas=2)
+    price = problem.prices.per_second(new.configuration)
+    assert online._cold_start(first, sc.Configuration("cpu", 1)) == 3.0
+    changed = {first: old[first], second: new}
+    online._cold_start = lambda function, configuration: 7.0
+    assert online._cost_of_change(changed) == pytest.approx(2 * 7.0 * price)

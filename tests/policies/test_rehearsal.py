@@ -62,3 +62,11 @@ def test_what_serves_stays_until_what_replaces_it_is_ready():
     run = sc.simulate(problem, sc.Trace.from_seconds(2.0 * np.arange(120)), sc.Smiless(), sampled=False)
     assert {each.configuration.size for each in run.functions[0].usage} == {1.0, 4.0}
     assert not run.late[3:].any()
+
+
+def test_headroom_is_part_of_the_sla():
+    problem = chain(1.0, sla=1.1, cold_start=3.0)
+    kept = {"f0": sc.Directive.keep_alive(sc.Configuration("cpu", 1), 1000.0)}
+    arrivals = np.array([0.0, 100.0, 200.0])
+    assert rehearse(problem, arrivals, kept, skipped=1, headroom=0.05).late == 0.0
+    assert rehearse(problem, arrivals, kept, skipped=1, headroom=0.2).late == 1.0
