@@ -3,7 +3,7 @@
 The rooms of the library are re-exported here; `__all__` is the whole public surface.
 """
 
-from smiless_core import backtests, baselines, catalog, predictors, targets, windows
+from smiless_core import autoscaler, backtests, baselines, catalog, predictors, targets, windows
 from smiless_core.arrivals import Arrivals, Atoms, Cells, Counts
 from smiless_core.backtests import Backtest, backtest
 from smiless_core.errors import (
@@ -111,6 +111,7 @@ __all__ = [
     "Trace",
     "Work",
     "__version__",
+    "autoscaler",
     "azure_like",
     "backtest",
     "backtests",
