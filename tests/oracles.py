@@ -151,21 +151,19 @@ class Optimum(NamedTuple):
     choice: tuple[int, ...] | None  # canonical
     latency: int | None  # nanoseconds of `choice`
     shortest_latency: float  # seconds
-    runner_up: Fraction | None  # cost of the cheapest other punctual choice: equal to `cost` on a tie
 
 
 def brute_force(table: Any, sla: float) -> Optimum:
     """Return the cheapest choice that meets the SLA, by looking at every choice."""
     everything = enumerate_choices(table)
     if everything is None:
-        return Optimum(False, None, None, None, math.inf, None)
+        return Optimum(False, None, None, None, math.inf)
     shortest = int(everything.latency.min()) / BILLION
     punctual = np.flatnonzero(everything.latency <= nanoseconds(sla, up=False))
     if len(punctual) == 0:
-        return Optimum(False, None, None, None, shortest, None)
+        return Optimum(False, None, None, None, shortest)
     cost = everything.cost[punctual]
     best = int(np.argmin(cost))  # the first of equals: lexicographically smallest
-    others = np.delete(cost, best)
     row = int(punctual[best])
     return Optimum(
         feasible=True,
@@ -173,7 +171,6 @@ def brute_force(table: Any, sla: float) -> Optimum:
         choice=everything.choice(row),
         latency=int(everything.latency[row]),
         shortest_latency=shortest,
-        runner_up=int(others.min()) * everything.unit if len(others) else None,
     )
 
 

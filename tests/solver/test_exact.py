@@ -406,3 +406,17 @@ def test_a_tie_that_rounding_breaks():
     answer = ExactSearch(table.edges, functions=table.functions).search(table, 0.001)
     check_search(table, 0.001, answer)
     check_optimum(table, answer, oracles.brute_force(table, 0.001))
+
+
+def test_a_near_tie_beside_exact_ones():
+    """1.8e-5 + 1e-5 costs more than 1.6e-5 + 1.2e-5 by less than doubles tell; the latter can be had three times."""
+    table = ModeTable(
+        edges=np.array([[0, 1]], np.int32),
+        offsets=np.array([0, 4, 8, 9]),
+        release=np.zeros(9),
+        latency=np.array([0.0, 0.0, 0.0, 0.012, 0.0, 0.0, 0.0, 0.012, 0.0]),
+        cost=np.array([1.8e-5, 1.8e-5, 1.8e-5, 1.6e-5, 1.2e-5, 1.2e-5, 1.2e-5, 1e-5, 0.0]),
+    )
+    answer = ExactSearch(table.edges, functions=table.functions).search(table, 0.012)
+    check_search(table, 0.012, answer)
+    check_optimum(table, answer, oracles.brute_force(table, 0.012))
