@@ -21,7 +21,8 @@ LAYERS = [
     ["solver", "serving", "autoscaler"],
     ["policies"],
     ["simulator", "baselines", "backtests"],
-    ["report"],
+    ["report", "adapters"],
+    ["controller"],
     [""],  # the package itself, which re-exports the rooms below
     ["cli"],
     ["__main__"],

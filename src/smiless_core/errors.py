@@ -6,6 +6,7 @@
     └── SmilessError
         ├── InvalidInputError   (also a ValueError)    an argument or a file is wrong
         ├── InfeasibleError                            no plan can meet the SLA
+        ├── PlatformError                              a platform failed, refused, or answered what makes no sense
         ├── SolverError         (also a RuntimeError)  a search failed, or its plan failed the re-evaluation
         └── MissingExtraError   (also an ImportError)  an optional dependency is not installed
 
@@ -16,7 +17,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Self
 
-__all__ = ["InfeasibleError", "InvalidInputError", "MissingExtraError", "SmilessError", "SolverError"]
+__all__ = [
+    "InfeasibleError",
+    "InvalidInputError",
+    "MissingExtraError",
+    "PlatformError",
+    "SmilessError",
+    "SolverError",
+]
 
 _MOST_NAMES_LISTED = 12
 _MOST_CHARACTERS_COMPARED = 80
@@ -135,6 +143,42 @@ class InfeasibleError(SmilessError):
 
 class SolverError(SmilessError, RuntimeError):
     """A search failed, or the plan it returned did not survive its independent re-evaluation."""
+
+
+class PlatformError(SmilessError):
+    """A platform failed, refused, or answered what makes no sense.
+
+    Parameters
+    ----------
+    message : str
+        What happened; never a secret.
+    platform : str
+        Which one, such as ``openfaas``.
+    doing : str, default ""
+        What was being done, such as ``warm detect``.
+    retryable : bool, default True
+        Whether the same call may succeed later.
+    retry_after : float, optional
+        Seconds that the platform asks to wait.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        platform: str,
+        doing: str = "",
+        retryable: bool = True,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, platform, doing, retryable, retry_after)
+        self.message = message
+        self.platform = platform
+        self.doing = doing
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return _one_line(": ".join(part for part in (self.platform, self.doing, self.message) if part))
 
 
 class MissingExtraError(SmilessError, ImportError):

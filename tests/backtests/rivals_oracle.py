@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
-from backtests.scoring_oracle import slow_score
+from backtests.scoring_oracle import meet, slow_score
 
-Stays = list[tuple[float, float]]
+Stays = list[tuple[float | Fraction, float | Fraction]]
 
 
 def decimal(value: float) -> Fraction:
@@ -74,6 +74,73 @@ def hybrid_histogram(
         return [(0.0, end)]
     ready = begin + cold_start if start_at_head else begin
     return [(ready, max(end, ready))]
+
+
+def forecaster_switching(
+    gaps: Sequence[float],
+    *,
+    cold_start: float,
+    tolerated: float,
+    price: float,
+    block: int,
+    memory: float,
+    beginning: float,
+) -> list[Stays]:
+    """Follow the rule that has cost least so far: what `ForecasterSwitching` does, decision by decision.
+
+    Nanoseconds are whole, as everywhere in the product; that alone is shared with it.
+    """
+
+    def window(low: int, high: int, margin: int) -> Stays:
+        ready, until = low // 100 * (100 - margin), high + high // 100 * margin
+        if ready <= cold_start * 10**9:
+            ready = 0
+        return [(Fraction(ready, 10**9), Fraction(max(until, ready), 10**9))]
+
+    def between(known: Sequence[int], low: int | None, high: int, margin: int) -> Stays:
+        if not known:
+            return [(0.0, 0.0)]
+        ordered = sorted(known)
+
+        def at(percent: int) -> int:
+            return next(x for k, x in enumerate(ordered, 1) if 100 * k >= percent * len(ordered))
+
+        return window(0 if low is None else at(low), at(high), margin)
+
+    quantiles = [(None, 90), (None, 99), (None, 100), (0, 100), (2, 99), (5, 95), (10, 90), (25, 75)]
+
+    def plans(past: Sequence[int]) -> list[Stays]:
+        keeps = [0, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400]
+        found: list[Stays] = [[(0.0, float(seconds))] for seconds in (beginning, *keeps)]
+
+        def class_of(gap: int) -> int:
+            return sum(gap >= end * 10**9 for end in (5, 60, 600))
+
+        alike = [after for one, after in pairwise(past) if class_of(one) == class_of(past[-1])]
+        for known in (past[-32:], past[-128:], alike[-32:]):
+            found += [between(known, low, high, margin) for low, high in quantiles for margin in (0, 5, 20)]
+        smoothed = float(past[0]) if past else 0.0
+        for gap in past[1:]:
+            smoothed = smoothed + 0.2 * (gap - smoothed)
+        for forecast in (past[-1] if past else 0, int(smoothed)):
+            found += [window(forecast, forecast, margin) for margin in (2, 10, 30, 100)]
+        return found
+
+    whole = [round(gap * 10**9) for gap in gaps]
+    every = [plans(whole[:known]) for known in range(len(gaps) + 1)]
+    costs = [Fraction(0)] * len(every[0])
+    chosen, followed = 0, []
+    for k, options in enumerate(every):
+        if k and k % block == 0:
+            passed = range(k - block, k)
+            for rule, cost in enumerate(costs):
+                met = [meet(gaps[i], every[i][rule], cold_start=cold_start) for i in passed]
+                late = sum(each.wait > Fraction(tolerated) for each in met)
+                spent = sum((each.paid for each in met), Fraction(0))
+                costs[rule] = Fraction(memory) * cost + spent + Fraction(price) * Fraction(cold_start) * late
+            chosen = costs.index(min(costs))
+        followed.append(options[chosen])
+    return followed
 
 
 def scored(

@@ -18,7 +18,8 @@ from smiless_core.backtests import (
     PredictorSwitching,
     Scene,
 )
-from smiless_core.backtests.methods import barred, left_over, meet
+from smiless_core.backtests.femux import ForecasterSwitching
+from smiless_core.backtests.methods import barred, left_over, meet, meet_each
 from smiless_core.errors import InvalidInputError
 from smiless_core.predictors import BandwidthChain, RecentGaps, StatisticalGaps
 from smiless_core.windows import GapLaw, Wanted
@@ -107,6 +108,20 @@ def test_an_arrival_by_hand():
     assert left_over(stays, 0) == 0
 
 
+@examples(100)
+@given(st.lists(st.integers(0, 12), min_size=3, max_size=3), st.integers(0, 12), st.sampled_from([0, 1, 4]))
+def test_arrivals_that_are_met_together(at, gap, cold):
+    """Where there is one stay for each; it is there from the arrival before on, or starts for so long."""
+    start, kept, far = at
+    stays = [(0, 0, kept), (start, start + cold, start + cold + kept), (far, far + cold, far + cold)]
+    residency, wait = meet_each(*np.array(stays).T, gap, cold)
+    assert list(zip(residency, wait, strict=True)) == [meet([stay], gap, cold) for stay in stays]
+    assert [each.tolist() for each in meet_each(*np.array(stays).T, np.full(3, gap), cold)] == [
+        residency.tolist(),
+        wait.tolist(),
+    ]
+
+
 @examples(60)
 @given(scenes, st.lists(st.sampled_from([0.0, 0.5, 5.0, 60.0, 4000.0]), min_size=1, max_size=4))
 def test_fixed_keep_alive_is_a_stay(scene, seconds):
@@ -123,7 +138,13 @@ def test_fixed_keep_alive_is_a_stay(scene, seconds):
 @given(scenes)
 def test_no_method_pays_less_than_a_clairvoyant_who_misses_nothing(scene):
     strict = scene._replace(tolerated=0)
-    for method in (ChainSwitching(), HybridHistograms.swept(), PointWindows(), FixedKeepAlives()):
+    for method in (
+        ChainSwitching(),
+        HybridHistograms.swept(),
+        PointWindows(),
+        FixedKeepAlives(),
+        ForecasterSwitching(),
+    ):
         played = method.play(strict)
         assert len(played.residency) == len(played.missed) == len(method.settings)
         assert (played.residency >= strict.clairvoyant * (1 - 1e-9)).all()
@@ -132,7 +153,7 @@ def test_no_method_pays_less_than_a_clairvoyant_who_misses_nothing(scene):
 
 @pytest.mark.parametrize(
     "method",
-    [ChainSwitching(), HybridHistograms.swept(), PointWindows(), FixedKeepAlives(),
+    [ChainSwitching(), HybridHistograms.swept(), PointWindows(), FixedKeepAlives(), ForecasterSwitching(),
      PredictorSwitching(predictor=RecentGaps, title="recent", prices=(2.0, 50.0))],
     ids=lambda method: method.name,
 )  # fmt: skip
@@ -204,6 +225,11 @@ def test_predictors_with_the_same_forecast_are_played_alike():
         (lambda: FixedKeepAlives(seconds=()), "seconds"),
         (lambda: PointWindows(margins=(1e9,)), "margins[0]"),
         (lambda: PointWindows(memory=0), "memory"),
+        (lambda: ForecasterSwitching(prices=()), "prices"),
+        (lambda: ForecasterSwitching(blocks=()), "blocks"),
+        (lambda: ForecasterSwitching(blocks=(1, 0)), "blocks[1]"),
+        (lambda: ForecasterSwitching(memories=(1.01,)), "memories[0]"),
+        (lambda: ForecasterSwitching(beginnings=(float("inf"),)), "beginnings[0]"),
         (lambda: PredictorSwitching(predictor=3, title="x"), "predictor"),
     ],
 )
@@ -237,7 +263,7 @@ def test_log_normal_forecasts_are_played(model):
 
 @pytest.mark.parametrize(
     "method",
-    [ChainSwitching(), HybridHistograms.swept(), PointWindows(), FixedKeepAlives()],
+    [ChainSwitching(), HybridHistograms.swept(), PointWindows(), FixedKeepAlives(), ForecasterSwitching()],
     ids=lambda each: each.name,
 )
 def test_simultaneous_arrivals_are_met_by_all_methods(method):
@@ -247,7 +273,7 @@ def test_simultaneous_arrivals_are_met_by_all_methods(method):
     alone = method.play(Scene(once, 0, 5 * SECOND, 0))
     both = method.play(Scene(twice, 0, 5 * SECOND, 0))
     assert both.missed.max() <= 40
-    if not isinstance(method, ChainSwitching | HybridHistograms | PointWindows):  # these learn of gaps of 0 s
+    if isinstance(method, FixedKeepAlives):  # others learn of gaps of 0 s
         assert both.residency.tolist() == alone.residency.tolist()
     assert method.play(Scene(np.zeros(30, np.int64), 0, 5 * SECOND, 0)).missed.max() == 0
 

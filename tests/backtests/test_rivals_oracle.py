@@ -11,10 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backtests.rivals_oracle import fixed_keep_alive, hybrid_histogram, scored
+from backtests.rivals_oracle import fixed_keep_alive, forecaster_switching, hybrid_histogram, scored
+from backtests.scoring_oracle import slow_score
 from observations import seen
 from problems import chain
 from smiless_core.backtests import FixedKeepAlives, HybridHistograms, Scene
+from smiless_core.backtests.femux import ForecasterSwitching
 from smiless_core.baselines import HybridHistogram
 from strategies import examples
 
@@ -147,3 +149,43 @@ def test_fixed_keep_alives_of_the_backtest(gaps: list[float], given_: dict[str, 
         (pytest.approx(cost), misses)
         for cost, misses in (scored(gaps, partial(fixed_keep_alive, seconds=seconds), **scene) for seconds in kept)
     ]
+
+
+# Halves are remembered exactly, so that what ties does so in both.
+SWITCHING = st.fixed_dictionaries(
+    {
+        "block": st.sampled_from([1, 3]),
+        "memory": st.sampled_from([0.5, 1.0]),
+        "price": st.sampled_from([0.0, 2.0, 20.0]),
+        "beginning": st.sampled_from([0.0, 90.0]),
+    }
+)
+EACH = {"block": 1, "memory": 1.0, "price": 20.0, "beginning": 90.0}
+
+
+@examples(25)
+@given(st.lists(SECONDS, max_size=14), CIRCUMSTANCES, SWITCHING)
+@example([0.0, 60.5, 0.0, 0.0, 700.5, 30.5], {"cold": 5.0, "tolerated": 0.0, "end": 650.0}, EACH)
+@example([601.5, 3.5, 44.5] * 4 + [601.5], {"cold": 5.0, "tolerated": 2.0, "end": 7.0}, EACH)
+@example([7.5] * 34 + [2.5, 100.5, 7.5], {"cold": 5.0, "tolerated": 0.0, "end": 7.0}, EACH)
+@example([7.5, 1000.5] * 8, {"cold": 5.0, "tolerated": 0.0, "end": 7.0}, {**EACH, "memory": 0.5, "block": 3})
+def test_forecasters_are_switched_as_told(
+    gaps: list[float], given_: dict[str, float], setting: dict[str, float]
+) -> None:
+    # The other beginning must not matter.
+    swept = {f"{name}s" if name != "memory" else "memories": (value,) for name, value in setting.items()}
+    got = played(ForecasterSwitching(**swept | {"beginnings": (setting["beginning"], 6e4)}), gaps, **given_)[0]
+    scene = {"cold_start": given_["cold"], "tolerated": given_["tolerated"]}
+    plans = forecaster_switching(gaps, **scene, **setting)
+    cost, misses = slow_score(gaps, plans, **scene, end=given_["end"])
+    assert got == (pytest.approx(cost, abs=1e-6), misses)
+
+
+def test_forecasters_are_switched_by_hand() -> None:
+    """A timer of 100 s: after the first gap the window around it costs least, and is ready at 98 s."""
+    method = ForecasterSwitching(prices=(20.0,), blocks=(1,), memories=(1.0,), beginnings=(50.0,))
+    got = played(method, [100.0] * 4, cold=5.0, tolerated=0.0, end=0.0)
+    # Kept for 50 s, and missed. After one gap all that has stayed until then has cost least, the shortest first: 120 s.
+    # After two the window of quantiles without a margin has cost 5 s less than no instance at all, and nothing else
+    # less: it is ready at 100 s.
+    assert got == [(pytest.approx(55.0 + 100.0 + 5.0 + 5.0), 1)]

@@ -13,7 +13,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Met", "Method", "Played", "Scene", "left_over", "meet"]
+__all__ = ["Met", "Method", "Played", "Scene", "left_over", "meet", "meet_each"]
+
+Integers = NDArray[np.int64]
 
 FOREVER = np.iinfo(np.int64).max
 BARS = 20
@@ -121,6 +123,20 @@ def meet(stays: Iterable[tuple[int, int, int]], gap: int, cold_start: int) -> Me
             return Met(residency + gap - start, 0)
         residency += until - start
     return Met(residency + cold_start, cold_start)
+
+
+def meet_each(
+    start: Integers, ready: Integers, until: Integers, gap: Integers | int, cold_start: int
+) -> tuple[Integers, Integers]:
+    """Return what becomes of arrivals where there is one stay each: residency and wait, nanoseconds, as `meet`."""
+    early = gap < ready
+    before = early & (gap <= start)
+    late = ~early & (gap > until)
+    residency = np.where(early, ready, gap) - start
+    residency = np.where(late, until - start + cold_start, np.where(before, cold_start, residency))
+    wait = np.where(before | late, cold_start, np.where(early, ready - gap, 0))
+    there = np.not_equal(gap, 0)  # else at the very end of the service before
+    return residency * there, wait * there
 
 
 def left_over(stays: Iterable[tuple[int, int, int]], end: int) -> int:

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from smiless_core.backtests.methods import FOREVER, Played, Scene, left_over, meet
+from smiless_core.backtests.methods import FOREVER, Played, Scene, left_over, meet, meet_each
 from smiless_core.errors import InvalidInputError
 from smiless_core.model.noun import Noun
 from smiless_core.validation import number, numbers, whole_number
@@ -32,7 +32,7 @@ class FixedKeepAlives(Noun, frozen=True, kw_only=True):
     seconds: tuple[float, ...] = tuple(map(float, _SECONDS))
 
     def __post_init__(self) -> None:
-        self._set(seconds=_within(self.seconds, "seconds", _LONGEST))
+        self._set(seconds=checked_settings(self.seconds, "seconds", _LONGEST))
 
     @property
     def name(self) -> str:
@@ -93,11 +93,11 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._set(
-            heads=_within(self.heads, "heads", 1.0),
-            tails=_within(self.tails, "tails", 1.0),
-            margins=_within(self.margins, "margins", _LARGEST_MARGIN),
-            leads=_within(self.leads, "leads", 1.0),
-            fallbacks=_within(self.fallbacks, "fallbacks", _LONGEST),
+            heads=checked_settings(self.heads, "heads", 1.0),
+            tails=checked_settings(self.tails, "tails", 1.0),
+            margins=checked_settings(self.margins, "margins", _LARGEST_MARGIN),
+            leads=checked_settings(self.leads, "leads", 1.0),
+            fallbacks=checked_settings(self.fallbacks, "fallbacks", _LONGEST),
             least=whole_number(self.least, "least", at_least=1),
             least_variation=number(self.least_variation, "least_variation", at_least=0.0),
             most_beyond=number(self.most_beyond, "most_beyond", at_least=0.0),
@@ -149,7 +149,6 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
         residency = np.zeros(len(settings), np.int64)
         missed = np.zeros(len(settings), np.int64)
         none = np.zeros(len(settings), np.int64)
-        late_if_cold = scene.cold_start > scene.tolerated
         total_squares = 0
         for seen, gap in enumerate([*scene.gaps.tolist(), None]):
             start, ready, until = none, none, fallback
@@ -170,17 +169,9 @@ class HybridHistograms(Noun, frozen=True, kw_only=True):
             if gap is None:
                 residency += np.maximum(np.minimum(until, scene.end) - start, 0)
                 break
-            before, early = gap <= start, gap < ready
-            before &= early
-            found = ~early & (gap <= until)
-            cost = np.where(found, gap - start, until - start + scene.cold_start)
-            cost = np.where(early, ready - start, cost)
-            cost = np.where(before, scene.cold_start, cost)
-            wait = np.where(found, 0, np.where(early & ~before, ready - gap, scene.cold_start))
-            if gap == 0:  # at the very end of the service before
-                cost, wait = none, none
+            cost, wait = meet_each(start, ready, until, gap, scene.cold_start)
             residency += cost
-            missed += (wait > scene.tolerated) if late_if_cold else 0
+            missed += wait > scene.tolerated
             at = gap // _MINUTE
             if at < minutes:
                 total_squares += 2 * int(counts[at]) + 1
@@ -209,7 +200,7 @@ class PointWindows(Noun, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._set(
-            margins=_within(self.margins, "margins", _LARGEST_MARGIN),
+            margins=checked_settings(self.margins, "margins", _LARGEST_MARGIN),
             memory=whole_number(self.memory, "memory", at_least=1),
         )
 
@@ -254,7 +245,7 @@ def _around(forecast: float, margin: float, cold_start: int) -> tuple[int, int, 
     return ready - cold_start, ready, max(until, ready)
 
 
-def _within(values: object, place: str, most: float) -> tuple[float, ...]:
+def checked_settings(values: object, place: str, most: float) -> tuple[float, ...]:
     """Check settings: at least one, from 0 to a limit."""
     checked = numbers(values, place, at_least=0.0)
     if not checked:

@@ -45,6 +45,7 @@ __all__ = [
     "decode_application",
     "decode_profile_file",
     "read_application",
+    "read_nouns",
     "read_profile_file",
     "read_profiles",
     "write_profiles",
@@ -120,6 +121,36 @@ def read_profile_file(path: str | os.PathLike[str]) -> tuple[dict[str, Profile],
     """
     data, format = _read(path)
     return decode_profile_file(data, format, file=os.fspath(path))
+
+
+def read_nouns(path: str | os.PathLike[str], kind: type[_Noun], *, key: str) -> dict[str, _Noun]:
+    """Read a file that holds values of one kind, by name, under one key.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.yaml``, ``.yml``, ``.json`` or ``.toml`` file.
+    kind : type
+        What they are.
+    key : str
+        The only key at the top, such as ``services``.
+
+    Returns
+    -------
+    dict of str to `kind`
+        In the order of the file.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file cannot be read or is wrong: the error names the file, the place and the value.
+    """
+    data, format = _read(path)
+    try:
+        entries = _entries(_keys(_parse(data, format), "", required=(key,))[key], key)
+        return {name: _noun(kind, value, _place(key, name)) for name, value in entries}
+    except InvalidInputError as error:
+        raise error.within(file=os.fspath(path)) from None
 
 
 def decode_application(data: bytes, format: str, *, file: str = "") -> Application:
