@@ -2,7 +2,7 @@
 
 from smiless_core.model.directive import Directive, TimedStart
 from smiless_core.policies.composed import Smiless
-from smiless_core.policies.protocol import Decide, Decision, Observation, Policy
+from smiless_core.policies.protocol import Decide, Decision, Observation, Policy, checked_decision
 from smiless_core.policies.published import PublishedSmiless
 from smiless_core.policies.sizing import cheapest_configurations
 from smiless_core.serving import FunctionState
@@ -18,4 +18,5 @@ __all__ = [
     "Smiless",
     "TimedStart",
     "cheapest_configurations",
+    "checked_decision",
 ]

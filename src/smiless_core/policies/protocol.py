@@ -7,18 +7,21 @@ observation, and randomness from the seed. An observation holds the past and not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smiless_core.errors import InvalidInputError
 from smiless_core.model.directive import Directive
 from smiless_core.model.problem import Problem
 from smiless_core.serving import FunctionState
+from smiless_core.validation import number, shown
 
-__all__ = ["Decide", "Decision", "Observation", "Policy"]
+__all__ = ["Decide", "Decision", "Observation", "Policy", "checked_decision"]
 
 
 class Observation:
@@ -73,6 +76,43 @@ class Decision(NamedTuple):
     directives: Mapping[str, Directive] = MappingProxyType({})
     wake: float | None = None
     at_arrivals: bool = False
+
+
+def checked_decision(decision: object, functions: Iterable[str]) -> Decision:
+    """Check what a policy has answered: anybody may have written it.
+
+    Parameters
+    ----------
+    decision : Decision
+        The answer.
+    functions : iterable of str
+        The names of the functions that there are.
+
+    Returns
+    -------
+    Decision
+        The same.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none, or speaks of what is not there; the error names the place in it and the value.
+    """
+    names = tuple(functions)
+    if not isinstance(decision, Decision):
+        raise InvalidInputError(f"expected a Decision, got {shown(decision)}")
+    if not isinstance(decision.directives, Mapping):
+        raise InvalidInputError(
+            f"expected a mapping of functions, got {shown(decision.directives)}", place="directives"
+        )
+    for name, directive in decision.directives.items():
+        if name not in names:
+            raise InvalidInputError.unknown("function", name, names, place="directives")
+        if not isinstance(directive, Directive):
+            raise InvalidInputError(f"expected a Directive, got {shown(directive)}", place=f"directives[{name!r}]")
+    if decision.wake is not None and decision.wake != math.inf:
+        number(decision.wake, "wake")
+    return decision
 
 
 Decide: TypeAlias = Callable[[Observation], Decision]

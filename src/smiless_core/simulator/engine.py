@@ -7,7 +7,7 @@ The policy is shown what has happened up to now and nothing else: the arrays tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from os import PathLike
 from time import perf_counter
 from types import MappingProxyType
@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smiless_core.errors import InvalidInputError
-from smiless_core.model.directive import Directive
 from smiless_core.model.problem import Problem
 from smiless_core.model.trace import Trace
-from smiless_core.policies import Decide, Decision, Observation, Policy
+from smiless_core.policies import Decide, Decision, Observation, Policy, checked_decision
 from smiless_core.serving import FAR, Serving
 from smiless_core.simulator.clairvoyant import clairvoyant_cost
 from smiless_core.simulator.records import Noted, RecordsFile
@@ -226,10 +225,10 @@ class _Course:
     def _ask(self) -> Decision:
         seen = self._observe()
         begun = perf_counter()
-        decision = self._asked(lambda: self._decide(seen))
+        decision = self._asked(lambda: checked_decision(self._decide(seen), self._names))
         self.decision_time += perf_counter() - begun
         self.decisions += 1
-        self._carry_out(self._checked(decision))
+        self._carry_out(decision)
         return decision
 
     def _asked(self, question: Callable[[], T]) -> T:
@@ -239,24 +238,6 @@ class _Course:
             raise self._wrong(error.message, error.place) from error
         except Exception as error:
             raise self._wrong(f"{type(error).__name__}: {error}") from error
-
-    def _checked(self, decision: object) -> Decision:
-        if not isinstance(decision, Decision):
-            raise self._wrong(f"expected a Decision, got {shown(decision)}")
-        if not isinstance(decision.directives, Mapping):
-            raise self._wrong(f"expected a mapping of functions, got {shown(decision.directives)}", "directives")
-        for name, directive in decision.directives.items():
-            if name not in self._names:
-                unknown = InvalidInputError.unknown("function", name, self._names)
-                raise self._wrong(unknown.message, "directives")
-            if not isinstance(directive, Directive):
-                raise self._wrong(f"expected a Directive, got {shown(directive)}", f"directives[{name!r}]")
-        if decision.wake is not None and decision.wake != math.inf:
-            try:
-                number(decision.wake, "wake")
-            except InvalidInputError as error:
-                raise self._wrong(error.message, "wake") from None
-        return decision
 
     def _wrong(self, message: str, place: str = "") -> InvalidInputError:
         where = f"policy {self.name!r} at {self.serving.now / 1e9:g} s"

@@ -1,0 +1,1 @@
+"""The live loop: a policy and a platform, and a clock."""
