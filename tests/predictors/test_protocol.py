@@ -19,8 +19,8 @@ from strategies import examples
 # How much of the probability is within 10 % of the period of a timer, at least. Buckets of a minute see no more than
 # the rate of one, for which it is 0.074; and bins that are 15 % wide may reach beyond these 10 %.
 SHARPNESS = {"fourier": 0.07, "hazard": 0.6}
-# What a state may take, bytes; that of a hazard holds its whole model.
-LARGEST = {"hazard": 300_000, "chain": 20_480}
+# What a state may take, bytes; those of a hazard and of networks hold their whole model.
+LARGEST = {"hazard": 300_000, "lstm": 100_000, "chain": 20_480}
 
 YEAR = 365.25 * 86_400.0
 TROUBLES = {

@@ -30,7 +30,14 @@ from smiless_core.model import Trace
 __all__ = ["backtest", "train"]
 
 
-_DEFAULT, _HAZARD = "bandwidth-chain", "hazard"
+_DEFAULT, _HAZARD, _LSTM = "bandwidth-chain", "hazard", "lstm"
+
+
+class Kind(Enum):
+    """What is trained."""
+
+    HAZARD = _HAZARD
+    LSTM = _LSTM
 
 
 class Part(Enum):
@@ -68,9 +75,13 @@ def _predictor(given: str) -> Callable[[], Any]:
         from smiless_core.predictors import GradientBoostedHazard, read_hazard_model
 
         return partial(GradientBoostedHazard, read_hazard_model(file))
+    if name == _LSTM and file:
+        from smiless_core.predictors import LSTMNetworks, read_lstm_model
+
+        return partial(LSTMNetworks, read_lstm_model(file))
     known = _predictors()
     if given not in known:
-        names = [_DEFAULT, *known, f"{_HAZARD}:FILE"]
+        names = [_DEFAULT, *known, f"{_HAZARD}:FILE", f"{_LSTM}:FILE"]
         raise InvalidInputError.unknown("predictor", given, names, place="--predictor")
     known[given]()  # says at once what has to be installed for it
     return known[given]
@@ -94,26 +105,33 @@ def train(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="MODEL", show_default=False, help="Where to write the model.")
     ],
+    kind: Annotated[Kind, typer.Option(help="Gradient-boosted hazards, or two LSTM networks.")] = Kind.HAZARD,
     part: _PartOption = Part.ALL,
     format: FormatOption = None,
     placement: PlacementOption = None,
     seed: Seed = None,
 ) -> int:
-    """Train a forecaster on recorded gaps: gradient-boosted hazards.
+    """Train a forecaster on recorded gaps: gradient-boosted hazards, or LSTM networks.
 
-    'smiless backtest --predictor hazard:MODEL' forecasts with it. Train on other functions than those you try it out
-    on: on one half of them, for example, and report on the other one.
+    'smiless backtest --predictor hazard:MODEL' forecasts with it, or 'lstm:MODEL'. Train on other functions than
+    those you try it out on: on one half of them, for example, and report on the other one.
     """
+    from smiless_core import predictors
     from smiless_core.backtests import MOST_ARRIVALS
-    from smiless_core.predictors import train as trained
-    from smiless_core.predictors import write_hazard_model
 
     require_places(output)
     traces = _traces(trace, part, format=format, placement=placement, seed=seed)
     gaps = [each.inter_arrivals[: MOST_ARRIVALS - 1] for each in traces.values() if each.count > 1]
-    with naming_files(trace), counting_bar("trees") as progress:
-        model = trained(gaps, seed=seed or 0, progress=progress)
-    write_hazard_model(model, output)
+    lstm = kind is Kind.LSTM
+    with naming_files(trace), counting_bar("batches" if lstm else "trees") as progress:
+        if lstm:
+            networks = predictors.train_lstm(gaps, seed=seed or 0, progress=progress)
+        else:
+            hazards = predictors.train(gaps, seed=seed or 0, progress=progress)
+    if lstm:
+        predictors.write_lstm_model(networks, output)
+    else:
+        predictors.write_hazard_model(hazards, output)
     print_result(f"Model: {output}")
     return ExitCode.DONE
 
@@ -128,8 +146,8 @@ def backtest(
         typer.Option(
             metavar="NAME",
             help="A forecaster for the switching policy: bandwidth-chain, recent-gaps, exponential-smoothing, fourier,"
-            " autoregressive, ets, switching, or hazard:FILE as 'smiless train' writes it. May be repeated;"
-            " bandwidth-chain by default.",
+            " autoregressive, ets, switching, or hazard:FILE or lstm:FILE as 'smiless train' writes it. May be"
+            " repeated; bandwidth-chain by default.",
         ),
     ] = None,
     policy: Annotated[

@@ -36,6 +36,7 @@ _GRACE = 5.0  # seconds that an instance may take longer than planned before it 
 _SHORTEST_REST, _LONGEST_REST = 0.25, 30.0  # seconds between two tries of what does not come about
 _MODELED = 1000  # arrivals before a restart that may still have instances there
 _RENEWAL = 0.5  # seconds between two looks at the lease
+_LEASE_TIMEOUT = 5.0  # seconds: one that cannot be renewed for so long counts as lost
 _SESSION = "session"
 
 
@@ -208,6 +209,8 @@ class Controller:
         leading = asyncio.create_task(self._keep_leading())
         try:
             while (now := self._now()) < until:
+                if leading.done():
+                    leading.result()
                 pause = min(await self.tick(), until - now)
                 self._awake.clear()
                 try:
@@ -267,8 +270,9 @@ class Controller:
 
     async def _lead(self) -> None:
         try:
-            holds = await self._lease.hold()
-        except PlatformError as error:
+            async with asyncio.timeout(_LEASE_TIMEOUT):
+                holds = await self._lease.hold()
+        except (PlatformError, TimeoutError) as error:
             self._tell("platform_error", doing="lease", error=str(error))
             holds = False
         if holds != self._leads:

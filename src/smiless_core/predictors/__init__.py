@@ -12,6 +12,9 @@ from smiless_core.predictors.hazard import (
     train,
     write_hazard_model,
 )
+from smiless_core.predictors.lstm import LSTMNetworks
+from smiless_core.predictors.lstm_model import LSTMModel, read_lstm_model, write_lstm_model
+from smiless_core.predictors.lstm_training import train_lstm
 from smiless_core.predictors.protocol import Predictor
 from smiless_core.predictors.recent import RecentGaps
 from smiless_core.predictors.statistical import StatisticalGaps
@@ -24,6 +27,8 @@ __all__ = [
     "FourierExtrapolation",
     "GradientBoostedHazard",
     "HazardModel",
+    "LSTMModel",
+    "LSTMNetworks",
     "Planned",
     "Predictor",
     "RecentGaps",
@@ -31,6 +36,9 @@ __all__ = [
     "SwitchingPredictor",
     "extrapolation_weights",
     "read_hazard_model",
+    "read_lstm_model",
     "train",
+    "train_lstm",
     "write_hazard_model",
+    "write_lstm_model",
 ]

@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, Self
 
 import msgspec
@@ -14,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smiless_core.arrivals import Arrivals
-from smiless_core.arrivals.inputs import finite
 from smiless_core.errors import InvalidInputError, MissingExtraError
-from smiless_core.placing import place_file, reason_of
+from smiless_core.placing import place_file
 from smiless_core.predictors.clock import Clock
 from smiless_core.predictors.renewals import IndependentGaps
 from smiless_core.predictors.states import array_of, bytes_of, packed, unpacked
-from smiless_core.validation import number, numbers, shown, whole_number
+from smiless_core.predictors.trained import gap_arrays, read_model_file
+from smiless_core.validation import whole_number
 
 __all__ = ["GradientBoostedHazard", "HazardModel", "read_hazard_model", "train", "write_hazard_model"]
 
@@ -28,7 +27,6 @@ Floats = NDArray[np.float64]
 
 _KIND, _VERSION = "gradient-boosted-hazard", 1
 _FORMAT, _FORMAT_VERSION = "smiless hazard model", 1
-_LARGEST_FILE = 64 * 2**20
 
 _LONGEST = 4.6e9  # seconds: what distributions of gaps reach to
 _REMEMBERED = 32  # gaps: what is longer ago says little more
@@ -124,7 +122,7 @@ class HazardModel:
         InvalidInputError
             If they are not a whole model of a version that is known here.
         """
-        line, _, text = bytes(data[: _LARGEST_FILE + 1]).partition(b"\n")
+        line, _, text = bytes(data).partition(b"\n")
         try:
             header = msgspec.json.decode(line, type=_Header)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -176,19 +174,7 @@ def read_hazard_model(path: str | os.PathLike[str]) -> HazardModel:
     InvalidInputError
         If the file cannot be read, or is truncated, damaged or something else; the error names it.
     """
-    target = Path(path)
-    try:
-        if target.exists() and not target.is_file():  # before opening: to open a pipe would wait for its writer
-            raise InvalidInputError("this is not a regular file")
-        with target.open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-        if len(data) > _LARGEST_FILE:
-            raise InvalidInputError(f"the file is larger than {_LARGEST_FILE // 2**20} MiB")
-        return HazardModel.from_bytes(data)
-    except InvalidInputError as error:
-        raise error.within(file=os.fspath(path)) from None
-    except (OSError, ValueError) as error:  # a ValueError comes from a name with a null byte in it
-        raise InvalidInputError(f"cannot be read: {reason_of(error)}", file=os.fspath(path)) from None
+    return read_model_file(path, HazardModel.from_bytes)
 
 
 def write_hazard_model(model: HazardModel, path: str | os.PathLike[str]) -> None:
@@ -246,10 +232,7 @@ def train(
     """
     lightgbm = _library()
     start = whole_number(seed, "seed", at_least=0, at_most=2**31 - 1)
-    place = "gap_sequences"
-    if isinstance(gap_sequences, str | bytes) or not isinstance(gap_sequences, Iterable):
-        raise InvalidInputError(f"expected sequences of gaps, got {shown(gap_sequences)}", place=place)
-    rows, came = _moments([_checked(gaps, f"{place}[{i}]") for i, gaps in enumerate(gap_sequences)], start)
+    rows, came = _moments(gap_arrays(gap_sequences), start)
 
     def report(environment: Any) -> None:
         if progress is not None:
@@ -337,16 +320,6 @@ def _library() -> Any:
     except ImportError:
         raise MissingExtraError("forecast", "forecasting by gradient-boosted hazards") from None
     return lightgbm
-
-
-def _checked(gaps: ArrayLike, place: str) -> Floats:
-    # Callers may hand over anything: what is no array has to be a list of numbers.
-    values = finite(gaps if isinstance(gaps, np.ndarray) else np.array(numbers(gaps, place)), place)
-    if values.ndim != 1:
-        raise InvalidInputError(f"expected a list of numbers, got shape {values.shape}", place=place)
-    for index in np.flatnonzero((values < 0.0) | (values > _LONGEST))[:1].tolist():
-        number(float(values[index]), f"{place}[{index}]", at_least=0.0, at_most=_LONGEST)
-    return values
 
 
 def _moments(sequences: list[Floats], seed: int) -> tuple[NDArray[np.float32], Floats]:

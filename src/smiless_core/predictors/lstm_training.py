@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smiless_core.errors import InvalidInputError, MissingExtraError
-from smiless_core.predictors.lstm import (
+from smiless_core.predictors.lstm_model import (
     BINS,
     BUCKETS,
+    MOST_UNITS,
     GapInputs,
     LSTMModel,
     bins_of,
@@ -91,7 +92,7 @@ def train_lstm(
     torch = _library()
     start = whole_number(seed, "seed", at_least=0, at_most=2**31 - 1)
     length = number(interval, "interval", at_least=1e-3, at_most=1e6)
-    width = whole_number(units, "units", at_least=1, at_most=512)
+    width = whole_number(units, "units", at_least=1, at_most=MOST_UNITS)
     rounds = whole_number(epochs, "epochs", at_least=1)
     sequences = gap_arrays(gap_sequences)
     generator = np.random.default_rng(start)

@@ -14,6 +14,7 @@ from smiless_core.predictors.clock import Clock
 from smiless_core.predictors.exponential_smoothing import ExponentialSmoothing
 from smiless_core.predictors.fourier import FourierExtrapolation
 from smiless_core.predictors.hazard import GradientBoostedHazard
+from smiless_core.predictors.lstm import LSTMNetworks
 from smiless_core.predictors.protocol import Predictor
 from smiless_core.predictors.recent import RecentGaps
 from smiless_core.predictors.states import array_of, bytes_of, packed, unpacked
@@ -200,6 +201,7 @@ def _kinds() -> tuple[type[Predictor], ...]:
         ExponentialSmoothing,
         FourierExtrapolation,
         GradientBoostedHazard,
+        LSTMNetworks,
         RecentGaps,
         StatisticalGaps,
         SwitchingPredictor,
