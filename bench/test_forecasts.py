@@ -57,7 +57,7 @@ def fleet_of(kinds, functions, count, seed):
 
 
 @pytest.mark.parametrize("name", ["bandwidth-chain", "recent-gaps", "exponential-smoothing", "fourier",
-                                  "autoregressive", "ets", "hazard"])  # fmt: skip
+                                  "autoregressive", "ets", "hazard", "lstm"])  # fmt: skip
 def test_what_forecasts_are_worth(benchmark, name):
     kinds = ("random", "timer", "bursts")
     traces = fleet_of(kinds, 12, 150, seed=5)
@@ -72,13 +72,17 @@ def test_what_forecasts_are_worth(benchmark, name):
             "autoregressive": predictors.StatisticalGaps,
             "ets": partial(predictors.StatisticalGaps, "ets"),
         }
-        if name == "hazard":
+        if name in ("hazard", "lstm"):
+            if name == "lstm":
+                pytest.importorskip("torch")
+            train, kind = {
+                "hazard": (predictors.train, predictors.GradientBoostedHazard),
+                "lstm": (predictors.train_lstm, predictors.LSTMNetworks),
+            }[name]
             start = time.perf_counter()
-            model = predictors.train(
-                [trace.inter_arrivals for trace in fleet_of(kinds, 60, 150, seed=6).values()], seed=0
-            )
+            model = train([trace.inter_arrivals for trace in fleet_of(kinds, 60, 150, seed=6).values()], seed=0)
             training = time.perf_counter() - start
-            made["hazard"] = partial(predictors.GradientBoostedHazard, model)
+            made[name] = partial(kind, model)
         method = PredictorSwitching(predictor=made[name], title=name)
 
     def run():

@@ -7,15 +7,15 @@ of the price is moved: up with every miss, and down with every other arrival, by
 =========================  ===================================================  =================================
 `FleetTarget`              ``log lam += step * (v / alpha - 1)``                one price, lam
 `FleetTargetWithCeiling`   the same, and ``u = max(0, u + v - 5 * alpha)``      ``lam * e**u``, of an application
-`ApplicationTarget`        ``u += v - alpha``, from ``ln(4 * R * T / alpha)``   ``e**u``, of an application
+`ApplicationTarget`        ``u += 2 (v - alpha)``, from ``ln(4 R T / alpha)``   ``e**u``, of an application
 =========================  ===================================================  =================================
 
 with v = 1 for a miss, else 0, alpha the target and R * T what a cold start costs. No price is above lam_max, by default
 4e4 * R * T. If lam_max buys all misses off, there are after n arrivals at most
 
-    alpha * n + (ln(lam_max / lam_0) + 1) / s
+    alpha * n + ln(lam_max / lam_0) / s + 1
 
-of an application with a target of its own (lam_0 its first price, s = 1), of a fleet (lam_0 the first one, s the step
+of an application with a target of its own (lam_0 its first price, s = 2), of a fleet (lam_0 the first one, s the step
 over alpha), and of an application with a ceiling (the ceiling for alpha, lam_0 the least price, s = 1). For u rose by
 s * (misses - alpha * n) at least, and not beyond ln(lam_max) + s, as nothing was missed above ln(lam_max). It is
 essential that u passes ln(lam_max): were it cut off there, each miss just below would be forgotten in part.
@@ -40,6 +40,7 @@ __all__ = ["ApplicationTarget", "FleetTarget", "FleetTargetWithCeiling", "MissPr
 
 _MADE_UP = 10.0  # misses above the target at the highest price that are made up for; the bound needs 1
 _CAUTION = 4.0  # an application of its own begins with so many times the price that usually meets the target
+_PACE = 2.0  # of its price: it errs by fewer misses than at 1, in its short life, and costs a twentieth more
 _FORGOTTEN = 0.1  # the part of the average price that is forgotten in the time in which one miss is allowed
 _SMALL, _LARGE = 1e-50, 1e50  # costs and prices: their products and ratios stay within the range of floats
 
@@ -122,14 +123,18 @@ class ApplicationTarget(_Target, frozen=True, kw_only=True, tag="application"):
     ----------
     misses : float, default 0.01
         The fraction, alpha; at least 0, below 1.
-    least, most : float, default 1 and 4e4
-        As for `FleetTarget`. Misses that are saved at the lowest price may not be spent later.
+    least, most : float, default 4 and 4e4
+        As for `FleetTarget`. Misses that are saved at the lowest price may not be spent later. What is seldom missed
+        even at a low price need not be missed as often as it may: that saves next to nothing, and is why the lowest
+        price is above 1.
 
     Raises
     ------
     InvalidInputError
         If a value is out of range.
     """
+
+    least: float = 4.0
 
     def __post_init__(self) -> None:
         self._set(**_checked(self))
@@ -164,7 +169,7 @@ class MissPrices:
     2000
     >>> prices.observe(0, missed=True)
     >>> round(prices.price(0))
-    5382
+    14485
     """
 
     __slots__ = ("_applications", "_fleet", "_log_most", "_reference", "_target")
@@ -404,7 +409,7 @@ def _own_level(target: Target, residency: float) -> _Level:
     """Return the level of an application, as it is before all arrivals."""
     if isinstance(target, ApplicationTarget):
         first = residency * _first_price(target, _CAUTION)
-        return _Level(math.log(first), step=1.0, allowed=target.misses, least=math.log(residency * target.least))
+        return _Level(math.log(first), step=_PACE, allowed=target.misses, least=math.log(residency * target.least))
     allowed = target.ceiling * target.misses if isinstance(target, FleetTargetWithCeiling) else 1.0
     return _Level(0.0, step=1.0 if allowed < 1.0 else 0.0, allowed=allowed, least=0.0)
 
