@@ -7,7 +7,7 @@
 #include "smiless/chain.hpp"
 
 static_assert(SMILESS_CHAIN_EXPERTS == smiless::Chains::experts && SMILESS_CHAIN_CLASSES == smiless::Chains::classes);
-static_assert(SMILESS_CHAIN_HISTOGRAMS == smiless::Chains::levels + smiless::Chains::classes);
+static_assert(SMILESS_CHAIN_HISTOGRAMS == smiless::Chains::rows);
 
 struct smiless_chains {
   std::optional<smiless::Chains> chains;
@@ -81,11 +81,12 @@ smiless_status smiless_chains_grid(const smiless_chains *chains, int32_t *bins, 
   return SMILESS_OK;
 }
 
-smiless_status smiless_chains_observe(smiless_chains *chains, int32_t chain, double gap) {
+smiless_status smiless_chains_observe(smiless_chains *chains, int32_t chain, double began, double gap) {
   return guarded(chains, [&] {
     smiless::Chains &all = known(chains, chain);
+    check(std::isfinite(began), "the beginning of a gap must be finite");
     check(gap >= 0 && std::isfinite(gap), "a gap must be finite and >= 0");
-    all.observe(chain, gap);
+    all.observe(chain, began, gap);
   });
 }
 
@@ -109,7 +110,7 @@ smiless_status smiless_chains_read(smiless_chains *chains, int32_t chain, smiles
     const smiless::Chains::Known &one = all.known(chain);
     std::copy_n(one.weight, SMILESS_CHAIN_EXPERTS, out->weight);
     std::copy_n(one.after, SMILESS_CHAIN_CLASSES, out->after);
-    out->gaps = one.gaps, out->last = one.last;
+    out->gaps = one.gaps, out->last = one.last, out->time = one.time;
     const std::span<const float> rows = all.histograms(chain);
     std::copy(rows.begin(), rows.end(), histograms);
   });
@@ -129,20 +130,22 @@ smiless_status smiless_chains_write(smiless_chains *chains, int32_t chain, const
     check(counted(in->gaps), "the number of gaps must be finite and >= 0");
     for (const double value : in->after) check(counted(value), "the number of gaps must be finite and >= 0");
     check(in->last < SMILESS_CHAIN_CLASSES, "there is no such class of gaps");
+    check(in->time >= 0 && in->time < 3600, "the time must be in an hour");
     const std::span<float> rows = all.histograms(chain);
     for (size_t i = 0; i < rows.size(); ++i) check(counted(histograms[i]), "histograms must be finite and >= 0");
     std::copy_n(histograms, rows.size(), rows.begin());
     smiless::Chains::Known &one = all.known(chain);
     std::copy_n(in->weight, SMILESS_CHAIN_EXPERTS, one.weight);
     std::copy_n(in->after, SMILESS_CHAIN_CLASSES, one.after);
-    one.gaps = in->gaps, one.last = std::max(in->last, -1);
+    one.gaps = in->gaps, one.last = std::max(in->last, -1), one.time = in->time;
   });
 }
 
-smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smiless_windows *windows, int64_t gaps,
-                                     const int64_t *gap, int64_t cold_start, int64_t tolerated, int32_t prices,
-                                     const double *price, smiless_stop stop, void *context, double *residency,
-                                     int64_t *missed, double *stated, double *position, int64_t *done) {
+smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smiless_windows *windows, int64_t began,
+                                     int64_t gaps, const int64_t *gap, int64_t cold_start, int64_t tolerated,
+                                     int32_t prices, const double *price, smiless_stop stop, void *context,
+                                     double *residency, int64_t *missed, double *stated, double *position,
+                                     int64_t *done) {
   *done = 0;
   return guarded(chains, [&] {
     smiless::Chains &all = known(chains, chain);
@@ -151,6 +154,9 @@ smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smil
     for (int32_t p = 0; p < prices; ++p)
       check(price[p] >= 0 && std::isfinite(price[p]), "prices must be finite and >= 0");
     for (int64_t i = 0; i < gaps; ++i) check(gap[i] >= 0 && gap[i] <= longest_gap, "gaps must be 0 to 146 years");
+    constexpr int64_t hour = 3'600'000'000'000;
+    if (began >= 0) all.known(chain).time = static_cast<double>(began % hour) / 1e9;
+    int64_t time = std::llround(all.known(chain).time * 1e9);
     std::vector<int64_t> wait(chains->at.size());
     std::fill_n(residency, prices, 0.0);
     std::fill_n(missed, prices, 0);
@@ -158,7 +164,7 @@ smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smil
     for (; *done < gaps; ++*done) {
       if (stop && *done % 64 == 63 && stop(context)) return;
       const int64_t x = gap[*done];
-      const double seconds = static_cast<double>(x) * 1e-9;
+      const double seconds = static_cast<double>(x) / 1e9;
       forecast_to(chains, chain, windows);
       for (int32_t p = 0; p < prices; ++p) {
         solve(windows, cold_start, tolerated, price[p]);
@@ -176,7 +182,9 @@ smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smil
         const double part = bin == all.bins() ? 1 : (seconds - edges[bin]) / (edges[bin + 1] - edges[bin]);
         position[*done] = std::min(below + part * chains->probability[bin], 1.0);
       }
-      all.observe(chain, seconds);
+      all.observe(chain, static_cast<double>(time) / 1e9, seconds);
+      time = (time + x % hour) % hour;
+      all.known(chain).time = static_cast<double>(time) / 1e9;
     }
   });
 }

@@ -9,10 +9,13 @@ namespace {
 
 constexpr double widths[Chains::levels] = {1, .3, .1, .03, .01};  // relative to the gap
 constexpr double context_width = .1;
-constexpr double fallback = 1;      // how many gaps the level above counts for
-constexpr double forgetting = .01;  // of the weights of experts: none is ever lost for good
-// Seconds: between the classes of the last gap. Bursts, what a person does, what a timer does within an hour, and more.
-constexpr double class_ends[Chains::classes - 1] = {5, 60, 600};
+constexpr double fallback = 1;                               // how many gaps the level above counts for
+constexpr double forgetting = .01;                           // of the weights of experts: none is ever lost for good
+constexpr double class_ends[Chains::classes - 1] = {60};     // seconds: between the classes of the last gap
+constexpr double periods[Chains::clocks] = {60, 900, 3600};  // seconds: of the clocks; each divides the last one
+constexpr double clock_share = .02;                          // of the weights, of each clock at first and at least
+constexpr double other_share = (1 - clock_share * Chains::clocks) / (Chains::levels + 1);
+constexpr double clock_width = .02;  // relative to the time on the clock
 
 // Distribution function of the triangle on (-1, 1).
 double triangle(double u) {
@@ -33,20 +36,22 @@ Chains::Chains(int32_t count, const ChainSettings &settings) : settings_(setting
     prior_[k] = std::log((edges_[k + 1] + settings.finest) / (edges_[k] + settings.finest)) / whole;
   prior_[bins()] = 0;
   Known unknown{};
-  std::fill_n(unknown.weight, experts, 1.0 / experts);
+  std::fill_n(unknown.weight, experts, clock_share);
+  std::fill_n(unknown.weight, levels + 1, other_share);
   unknown.last = -1;
   known_.assign(count, unknown);
-  histograms_.assign(static_cast<size_t>(count) * (levels + classes) * row(), 0);
+  histograms_.assign(static_cast<size_t>(count) * rows * row(), 0);
   kernel_.resize(row());
+  later_.resize(row());
 }
 
 std::span<float> Chains::histograms(int32_t chain) {
-  const size_t size = (levels + classes) * row();
+  const size_t size = rows * row();
   return {histograms_.data() + static_cast<size_t>(chain) * size, size};
 }
 
 std::span<const float> Chains::histograms(int32_t chain) const {
-  const size_t size = (levels + classes) * row();
+  const size_t size = rows * row();
   return {histograms_.data() + static_cast<size_t>(chain) * size, size};
 }
 
@@ -77,6 +82,26 @@ int32_t Chains::spread(double gap, double width, int32_t &first) {
   return k;
 }
 
+double Chains::remaining(int32_t chain, int32_t clock) const {
+  const float *const mass = histogram(chain, levels + classes + clock);
+  const double shown = std::fmod(known_[chain].time, periods[clock]);
+  int32_t k = 0;
+  double whole = 0;  // of the bins before k
+  const auto until = [&](double time) {
+    while (k < bins() && edges_[k + 1] <= time) whole += mass[k++];
+    return k == bins() ? whole : whole + mass[k] * (time - edges_[k]) / (edges_[k + 1] - edges_[k]);
+  };
+  double below = until(shown), sum = mass[bins()];
+  for (int32_t b = 0; b < bins(); ++b) {
+    const double up_to = until(edges_[b + 1] + shown);
+    later_[b] = std::max(up_to - below, 0.0);
+    sum += later_[b];
+    below = up_to;
+  }
+  later_[bins()] = mass[bins()];
+  return sum;
+}
+
 void Chains::shares(int32_t chain, int32_t bin, double *share) const {
   const Known &known = known_[chain];
   double q = prior_[bin];
@@ -87,6 +112,10 @@ void Chains::shares(int32_t chain, int32_t bin, double *share) const {
   share[levels] = known.last < 0 ? q
                                  : (histogram(chain, levels + known.last)[bin] + fallback * q) /
                                        (known.after[known.last] + fallback);
+  for (int32_t c = 0; c < clocks; ++c) {
+    const double sum = remaining(chain, c);
+    share[levels + 1 + c] = (later_[bin] + fallback * q) / (sum + fallback);
+  }
 }
 
 double Chains::share(int32_t chain, int32_t bin) const {
@@ -96,29 +125,38 @@ double Chains::share(int32_t chain, int32_t bin) const {
   return sum;
 }
 
-void Chains::observe(int32_t chain, double gap) {
+void Chains::observe(int32_t chain, double began, double gap) {
   Known &known = known_[chain];
+  const double hour = periods[clocks - 1];
+  known.time = std::fmod(began, hour);
+  if (known.time < 0) known.time += hour;
   double each[experts], sum = 0;
   shares(chain, bin_of(gap), each);
   for (int32_t b = 0; b < experts; ++b) sum += known.weight[b] * each[b];
   if (sum > 0)
     for (int32_t b = 0; b < experts; ++b) known.weight[b] *= each[b] / sum;
-  for (double &weight : known.weight) weight = (1 - forgetting) * weight + forgetting / experts;
+  for (int32_t b = 0; b < experts; ++b)
+    known.weight[b] = (1 - forgetting) * known.weight[b] + forgetting * (b > levels ? clock_share : other_share);
 
   const auto decay = static_cast<float>(settings_.decay);
-  const auto learn = [&](float *histogram, double width) {
+  const auto learn = [&](float *histogram, double value, double width) {
     int32_t first;
-    const int32_t end = spread(gap, width, first);
+    const int32_t end = spread(value, width, first);
     for (size_t k = 0; k < row(); ++k) histogram[k] *= decay;
     for (int32_t k = first; k < end; ++k) histogram[k] += static_cast<float>(kernel_[k]);
   };
-  for (int32_t b = 0; b < levels; ++b) learn(histogram(chain, b), widths[b]);
+  for (int32_t b = 0; b < levels; ++b) learn(histogram(chain, b), gap, widths[b]);
   known.gaps = settings_.decay * known.gaps + 1;
   if (known.last >= 0) {
-    learn(histogram(chain, levels + known.last), context_width);
+    learn(histogram(chain, levels + known.last), gap, context_width);
     known.after[known.last] = settings_.decay * known.after[known.last] + 1;
   }
   known.last = class_of(gap);
+  for (int32_t c = 0; c < clocks; ++c) {
+    const double shown = std::fmod(known.time, periods[c]);
+    learn(histogram(chain, levels + classes + c), shown + gap, clock_width);
+  }
+  known.time = std::fmod(known.time + gap, hour);
 }
 
 void Chains::forecast(int32_t chain, std::span<double> probability) const {
@@ -130,14 +168,22 @@ void Chains::forecast(int32_t chain, std::span<double> probability) const {
   const double context = known.last < 0 ? 0 : known.weight[levels];
   const double own = known.last < 0 ? 1 : 1 / (known.after[known.last] + fallback);
   passed[levels] = 0;
+  std::fill(probability.begin(), probability.end(), 0.0);
+  double to_levels = 0;  // from the clocks
+  for (int32_t c = 0; c < clocks; ++c) {
+    const double weight = known.weight[levels + 1 + c] / (remaining(chain, c) + fallback);
+    for (size_t k = 0; k < n; ++k) probability[k] += weight * later_[k];
+    to_levels += weight * fallback;
+  }
   for (int32_t b = levels; b-- > 0;) {
     double weight = known.weight[b];
     if (b == levels - 1) weight += known.last < 0 ? known.weight[levels] : context * fallback * own;
+    if (b == levels - 1) weight += to_levels;
     const double at = weight + passed[b + 1];
     add[b] = at / held;
     passed[b] = at * fallback / held;
   }
-  for (size_t k = 0; k < n; ++k) probability[k] = passed[0] * prior_[k];
+  for (size_t k = 0; k < n; ++k) probability[k] += passed[0] * prior_[k];
   for (int32_t b = 0; b < levels; ++b) {
     const float *const row = histogram(chain, b);
     for (size_t k = 0; k < n; ++k) probability[k] += add[b] * row[k];

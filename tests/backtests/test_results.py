@@ -152,7 +152,8 @@ def test_a_target_is_kept_as_single_steps_keep_it(kind):
     spent, missed = [0.0] * 4, [0] * 4
     for _, f, i in events:
         gap = scenes[names[f]].gaps[i : i + 1]
-        residency, late, _, _ = chains[f].meet(gap, np.array([5.0 * prices.price(f)]), cold_start=5.0)
+        price, began = np.array([5.0 * prices.price(f)]), int(given_traces[names[f]].times[i])
+        residency, late, _, _ = chains[f].meet(gap, price, cold_start=5.0, began=began)
         spent[f] += residency[0]
         missed[f] += int(late[0])
         prices.observe(f, missed=bool(late[0]))
@@ -175,7 +176,7 @@ def test_forecasts_of_random_arrivals_are_calibrated():
     assert only.positions.sum() == pytest.approx(1.0)
     assert np.abs(only.positions - 0.05).max() < 0.02
     for point in only.points:
-        if point.misses > 0.02:
+        if point.misses > 0.03:
             assert point.stated == pytest.approx(point.misses, rel=0.15)
 
 

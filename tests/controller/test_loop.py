@@ -19,7 +19,7 @@ from smiless_core.model import Configuration
 from smiless_core.policies import Decision, Directive, TimedStart
 from strategies import examples
 
-START = 1_000_000.0  # seconds: no clock begins at 0
+START = 1_080_000.0  # seconds: no clock begins at 0, and a policy's begins with the hour
 CPU, MORE = Configuration("cpu", 1), Configuration("cpu", 2)
 COLD = 2.0
 
@@ -131,7 +131,8 @@ class World:
         return self.lies(seen) if self.lies else seen
 
     def tell(self, event, /, **fields):
-        self.told.append(SimpleNamespace(event=event, at=virtual_now(), **fields))
+        if event != "tick":
+            self.told.append(SimpleNamespace(event=event, at=virtual_now(), **fields))
 
     def events(self, event):
         return [each for each in self.told if each.event == event]

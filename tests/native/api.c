@@ -418,7 +418,7 @@ static void check_chains(void) {
   const double price[PRICES] = {0, 1000};
   CHECK(smiless_windows_new(&windows) == SMILESS_OK);
   CHECK(smiless_chains_new(0, 1, .02, 86400, .99, &chains) == SMILESS_INVALID);
-  CHECK(smiless_chains_observe(chains, 0, 1) == SMILESS_INVALID && *smiless_chains_message(chains));
+  CHECK(smiless_chains_observe(chains, 0, 0, 1) == SMILESS_INVALID && *smiless_chains_message(chains));
   CHECK(smiless_chains_grid(chains, &bins, NULL) == SMILESS_INVALID);
   smiless_chains_free(chains);
   const double wrong[][4] = {
@@ -430,21 +430,21 @@ static void check_chains(void) {
   CHECK(smiless_chains_new(2, 1, .02, 86400, .99, &chains) == SMILESS_OK);
   CHECK(smiless_chains_grid(chains, &bins, edges) == SMILESS_OK && bins < 4095 && edges[0] == 0 && edges[1] == 1);
   CHECK(edges[bins] >= 86400 && edges[bins - 1] < 86400);
-  CHECK(smiless_chains_observe(chains, 2, 1) == SMILESS_INVALID && smiless_chains_observe(chains, -1, 1) != SMILESS_OK);
-  CHECK(smiless_chains_observe(chains, 0, -1) == SMILESS_INVALID);
-  CHECK(smiless_chains_observe(chains, 0, NAN) == SMILESS_INVALID);
+  CHECK(smiless_chains_observe(chains, 2, 0, 1) == SMILESS_INVALID && smiless_chains_observe(chains, -1, 0, 1) != SMILESS_OK);
+  CHECK(smiless_chains_observe(chains, 0, 0, -1) == SMILESS_INVALID);
+  CHECK(smiless_chains_observe(chains, 0, 0, NAN) == SMILESS_INVALID);
   for (int32_t i = 0; i < GAPS; ++i) gap[i] = 60000000000LL;
-  CHECK(smiless_chains_replay(chains, 1, windows, GAPS, gap, 5000000000LL, 0, PRICES, price, NULL, NULL, residency,
+  CHECK(smiless_chains_replay(chains, 1, windows, 7, GAPS, gap, 5000000000LL, 0, PRICES, price, NULL, NULL, residency,
                               missed, stated, position, &done) == SMILESS_OK);
   CHECK(done == GAPS && missed[0] > missed[1] && missed[1] < GAPS / 10 && residency[0] <= residency[1]);
   CHECK(stated[0] > stated[1] && position[GAPS - 1] > 0 && position[GAPS - 1] < 1);
-  CHECK(smiless_chains_replay(chains, 1, windows, GAPS, gap, 5, 0, PRICES, price, stop_at_once, &calls, residency,
+  CHECK(smiless_chains_replay(chains, 1, windows, 7, GAPS, gap, 5, 0, PRICES, price, stop_at_once, &calls, residency,
                               missed, stated, NULL, &done) == SMILESS_OK);
   CHECK(calls == 1 && done == 63);
   CHECK(smiless_chains_forecast(chains, 1, probability) == SMILESS_OK);
   for (int32_t k = 0; k <= bins; ++k) sum += probability[k];
   CHECK(sum > .9999 && sum < 1.0001);
-  CHECK(smiless_chains_observe(chains, 1, 1e12) == SMILESS_OK); /* beyond all bins */
+  CHECK(smiless_chains_observe(chains, 1, 1e9, 1e12) == SMILESS_OK); /* beyond all bins */
   CHECK(smiless_chains_read(chains, 1, &known, histograms) == SMILESS_OK && known.last == SMILESS_CHAIN_CLASSES - 1);
   CHECK(smiless_chains_new(1, 1, .02, 86400, .99, &other) == SMILESS_OK);
   CHECK(smiless_chains_write(other, 0, &known, histograms) == SMILESS_OK);

@@ -1,13 +1,15 @@
 """The bandwidth chain written from its definition, bin by bin in plain Python.  Nothing is shared with the product.
 
 State: one decayed histogram per width of the kernel, the number of gaps in them, and a weight per histogram.  A narrow
-histogram with few gaps falls back on the next wider one, and the widest one on the prior.  With `context` there is a
-sixth level below the narrowest: the gaps that followed one of the class of the last gap.
+histogram with few gaps falls back on the next wider one, and the widest one on the prior.  With `context` there are
+four more below the narrowest: the gaps that followed one of the class of the last gap, and for each clock the times
+from the beginning of its period before an arrival to the next arrival, of which what is later than the last one counts.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -15,9 +17,12 @@ from typing import Any
 BETAS = (1.0, 0.3, 0.1, 0.03, 0.01)
 HORIZON = 86400.0
 PRIOR_WEIGHT = 1.0
-SHARED = 0.01  # of the weights, evenly among the levels after every gap
-CLASS_ENDS = (5.0, 60.0, 600.0)  # of the last gap; one at an end belongs to the class above
+SHARED = 0.01  # of the weights, among the levels after every gap as at first
+CLASS_ENDS = (60.0,)  # of the last gap; one at an end belongs to the class above
 CONTEXT_BETA = 0.1
+PERIODS = (60.0, 900.0, 3600.0)
+CLOCK_BETA = 0.02
+CLOCK_SHARE = 0.02  # of the weights, at first and of what is shared
 
 
 def edges_of(finest: float, ratio: float) -> list[float]:
@@ -77,10 +82,15 @@ class SlowChain:
         self.histograms = [[0.0] * len(self.prior) for _ in BETAS]
         self.count = 0.0
         levels = len(BETAS) + context
-        self.weights = [1 / levels] * levels
+        clocks = len(PERIODS) * context
+        self.shares = [(1 - CLOCK_SHARE * clocks) / levels] * levels + [CLOCK_SHARE] * clocks
+        self.weights = self.shares
         # By class: what followed it, and how often something did. The class of the last gap, if there is one.
         self.followed = [([0.0] * len(self.prior), 0.0) for _ in range(len(CLASS_ENDS) + 1)]
         self.last: int | None = None
+        self.clocks = [[0.0] * len(self.prior) for _ in PERIODS]
+        self.now = 0.0
+        self.later = [0.0] * len(PERIODS)  # of what is in them
 
     def levels(self, k: int) -> list[float]:
         """The probability of bin k by each level, from the widest kernel to the narrowest, and by the context."""
@@ -91,20 +101,47 @@ class SlowChain:
         if self.context:
             histogram, count = ([0.0] * len(self.prior), 0.0) if self.last is None else self.followed[self.last]
             found.append((histogram[k] + PRIOR_WEIGHT * wider) / (count + PRIOR_WEIGHT))
+            for clock, period, later in zip(self.clocks, PERIODS, self.later, strict=True):
+                shown = math.fmod(self.now, period)
+                if k == len(self.prior) - 1:
+                    mass = clock[k]
+                else:
+                    mass = self._between(clock, self.edges[k] + shown, self.edges[k + 1] + shown)
+                found.append((mass + PRIOR_WEIGHT * wider) / (later + PRIOR_WEIGHT))
         return found
 
-    def observe(self, gap: float) -> None:
+    def _between(self, histogram: list[float], begin: float, end: float) -> float:
+        """What is between two times, evenly spread in each bin, without what is beyond all of them."""
+        first = max(bisect_right(self.edges, begin) - 1, 0)
+        mass = 0.0
+        for k in range(first, len(self.edges) - 1):
+            low, high = self.edges[k], self.edges[k + 1]
+            if low >= end:
+                break
+            mass += histogram[k] * max(min(high, end) - max(low, begin), 0.0) / (high - low)
+        return mass
+
+    def observe(self, gap: float, *, began: float = 0.0) -> None:
+        self._turn(began % PERIODS[-1])
         # How well each level had foretold it comes first, with what was known before it.
         foretold = [w * q for w, q in zip(self.weights, self.levels(bin_of(self.edges, gap)), strict=True)]
         if total := sum(foretold):
             self.weights = [each / total for each in foretold]
-        self.weights = [(1 - SHARED) * w + SHARED / len(self.weights) for w in self.weights]
+        self.weights = [(1 - SHARED) * w + SHARED * share for w, share in zip(self.weights, self.shares, strict=True)]
         self.histograms = [self._faded(h, gap, beta) for h, beta in zip(self.histograms, BETAS, strict=True)]
         self.count = self.decay * self.count + 1
         if self.last is not None:
             histogram, count = self.followed[self.last]
             self.followed[self.last] = self._faded(histogram, gap, CONTEXT_BETA), self.decay * count + 1
         self.last = class_of(gap)
+        for at, (clock, period) in enumerate(zip(self.clocks, PERIODS, strict=True)):
+            self.clocks[at] = self._faded(clock, math.fmod(self.now, period) + gap, CLOCK_BETA)
+        self._turn(math.fmod(self.now + gap, PERIODS[-1]))
+
+    def _turn(self, now: float) -> None:
+        self.now = now
+        for at, (clock, period) in enumerate(zip(self.clocks, PERIODS, strict=True)):
+            self.later[at] = self._between(clock, math.fmod(now, period), math.inf) + clock[-1]
 
     def _faded(self, histogram: list[float], gap: float, beta: float) -> list[float]:
         kernel = triangle(self.edges, gap, max(beta * gap, self.finest / 2))

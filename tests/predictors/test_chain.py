@@ -33,7 +33,7 @@ def slowly(times: Sequence[float], **settings: float) -> SlowChain:
     """Return the slow chain after the gaps of these arrivals, which are in order."""
     chain = SlowChain(context=True, **settings)
     for earlier, later in pairwise(times):
-        chain.observe(later - earlier)
+        chain.observe(later - earlier, began=earlier)
     return chain
 
 
@@ -137,8 +137,8 @@ def test_gaps_beyond_a_day(gaps: list[float]) -> None:
 
 def test_clocks_that_are_not_perfect() -> None:
     slow = SlowChain(ratio=0.1, context=True)
-    for gap in (0.0, 1.0, 10.0):
-        slow.observe(gap)
+    for began, gap in ((100.0, 0.0), (100.0, 1.0), (50.0, 10.0)):
+        slow.observe(gap, began=began)
     # 99.5 s came late, and is as if at 100 s; from 101 s back to 50 s nothing is known.
     native = told([100.0, 99.5, 101.0, 50.0, 60.0], ratio=0.1)
     np.testing.assert_allclose(native.probabilities, slow.probabilities(), **NEAR)
@@ -160,10 +160,10 @@ def test_what_it_gave_stays_as_it_was() -> None:
 
 
 @examples(20)
-@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=20), st.integers(-(2**31), 2**31))
-def test_it_does_not_matter_when_time_began(gaps: list[int], origin: int) -> None:
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=20), st.integers(-(2**19), 2**19))
+def test_it_does_not_matter_in_which_hour_time_began(gaps: list[int], hours: int) -> None:
     times = list(accumulate(gaps, initial=0))
-    here, there = told(map(float, times)), told(float(origin + t) for t in times)
+    here, there = told(map(float, times)), told(float(3600 * hours + t) for t in times)
     assert (here.probabilities == there.probabilities).all()
 
 
@@ -284,4 +284,23 @@ def test_one_outlier_is_forgiven(outlier: float) -> None:
         chain.observe(now)
     # The wide levels have foretold it best, and have the weight for two or three gaps.
     assert likely == sorted(likely)
-    assert likely[3] > 0.95
+    assert likely[3] > 0.9
+
+
+def test_a_timer_with_jitter_is_known_by_its_clock() -> None:
+    """Every five minutes, anywhere in the minute: the next one comes in its own minute, whatever the gap will be."""
+    rng = np.random.default_rng(8)
+    times = 300.0 * np.arange(200) + rng.uniform(0.0, 60.0, 200)
+    for last in (1.0, 30.0, 59.0):
+        chain = told([*times.tolist(), 60_000.0 + last])
+        assert within(chain, 295.0 - last, 365.0 - last) > 0.93
+        assert within(chain, 300.0 - last, 360.0 - last) > 0.75
+
+
+def test_what_came_early_in_the_hour_is_no_news_of_what_is_left_of_it() -> None:
+    """The clock's histogram is of what is to come: at the end of the minute nothing comes in that minute any more."""
+    rng = np.random.default_rng(9)
+    times = np.sort(np.concatenate([60.0 * np.arange(300) + rng.uniform(0.0, 60.0, 300)]))
+    early, late = told([*times.tolist(), 18_000.5]), told([*times.tolist(), 18_059.5])
+    assert within(early, 0.0, 58.0) < 0.1
+    assert within(late, 0.0, 58.0) > 0.85

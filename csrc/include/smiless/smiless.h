@@ -142,17 +142,19 @@ SMILESS_API smiless_status smiless_levels(int64_t count, const int64_t *at, int6
  * beyond. A gap fades by `decay` with every further one. Handles and messages are as for smiless_search. */
 typedef struct smiless_chains smiless_chains;
 
-#define SMILESS_CHAIN_EXPERTS 6
-#define SMILESS_CHAIN_CLASSES 4
-#define SMILESS_CHAIN_HISTOGRAMS 9
+#define SMILESS_CHAIN_EXPERTS 9
+#define SMILESS_CHAIN_CLASSES 2
+#define SMILESS_CHAIN_HISTOGRAMS 10
 
 /* What a chain knows beside its histograms: the weights of its experts, which add up to 1; how many gaps it has seen,
- * faded, and how many that followed one of each class; and the class of the last one, negative if there is none. */
+ * faded, and how many that followed one of each class; the class of the last one, negative if there is none; and when
+ * that ended, seconds in its hour. */
 typedef struct smiless_chain_known {
   double weight[SMILESS_CHAIN_EXPERTS];
   double gaps;
   double after[SMILESS_CHAIN_CLASSES];
   int32_t last;
+  double time;
 } smiless_chain_known;
 
 SMILESS_API smiless_status smiless_chains_new(int32_t count, double finest, double ratio, double longest, double decay,
@@ -163,8 +165,8 @@ SMILESS_API const char *smiless_chains_message(const smiless_chains *chains);
 /* The number of bins but the one beyond all others, and their bins + 1 edges, seconds (NULL: not asked for). */
 SMILESS_API smiless_status smiless_chains_grid(const smiless_chains *chains, int32_t *bins, double *edges);
 
-/* Learn of a gap of `chain`: seconds, at least 0. */
-SMILESS_API smiless_status smiless_chains_observe(smiless_chains *chains, int32_t chain, double gap);
+/* Learn of a gap of `chain`, seconds, at least 0, and when it began: seconds, from the beginning of any hour. */
+SMILESS_API smiless_status smiless_chains_observe(smiless_chains *chains, int32_t chain, double began, double gap);
 
 /* The forecast: the probability of each bin, and of what is beyond (bins + 1 values); or as the distribution that
  * `windows` plans for, evenly spread within bins. */
@@ -179,11 +181,12 @@ SMILESS_API smiless_status smiless_chains_write(smiless_chains *chains, int32_t 
 
 /* What each price of a miss (seconds of residency) would have led to: before every gap (nanoseconds) the instance of a
  * function is planned for the forecast by the switching policy with that price, services taking no time; then the gap
- * comes, is paid for and learnt. Adds up, per price: seconds of residency, arrivals that waited for longer than
- * tolerated, and the probability of that as it was stated; and writes for each gap the forecast probability that it is
- * no longer (NULL: not asked for). Without complete, `stop` has ended it; `done` tells how many gaps are learnt. */
+ * comes, is paid for and learnt. The first one begins at `began`, from the beginning of any hour; if it is negative, where the last one ended. Adds up, per price:
+ * seconds of residency, arrivals that waited for longer than tolerated, and the probability of that as it was stated;
+ * and writes for each gap the forecast probability that it is no longer (NULL: not asked for). Without complete, `stop`
+ * has ended it; `done` tells how many gaps are learnt. */
 SMILESS_API smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smiless_windows *windows,
-                                                 int64_t gaps, const int64_t *gap, int64_t cold_start,
+                                                 int64_t began, int64_t gaps, const int64_t *gap, int64_t cold_start,
                                                  int64_t tolerated, int32_t prices, const double *price,
                                                  smiless_stop stop, void *context, double *residency, int64_t *missed,
                                                  double *stated, double *position, int64_t *done);

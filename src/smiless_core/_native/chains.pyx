@@ -92,10 +92,10 @@ cdef class Chains:
         smiless_chains_grid(self._chains, &self.bins, &edge[0])
         return edges
 
-    def observe(self, int32_t chain, double gap):
-        """Learn of a gap, seconds."""
+    def observe(self, int32_t chain, double gap, *, double began):
+        """Learn of a gap, and when it began: seconds."""
         self._exists()
-        self._check(smiless_chains_observe(self._chains, chain, gap))
+        self._check(smiless_chains_observe(self._chains, chain, began, gap))
 
     def forecast(self, int32_t chain):
         """Return the probability of each bin and of what is beyond, float64 array, shape (bins + 1,)."""
@@ -144,6 +144,7 @@ cdef class Chains:
         const int64_t[::1] gaps not None,
         const double[::1] prices not None,
         *,
+        int64_t began,
         int64_t cold_start,
         int64_t tolerated,
         bint positions=False,
@@ -157,8 +158,8 @@ cdef class Chains:
             Nanoseconds.
         prices : float64 array, shape (p,)
             Of a miss, seconds of residency.
-        cold_start, tolerated : int
-            Nanoseconds.
+        began, cold_start, tolerated : int
+            Nanoseconds; when the first gap began; negative: where the last ended.
         positions : bool, default False
 
         Returns
@@ -189,6 +190,7 @@ cdef class Chains:
                     self._chains,
                     chain,
                     self._windows,
+                    began,
                     many,
                     &gaps[0],
                     cold_start,
@@ -217,6 +219,8 @@ cdef class Chains:
         gaps : float
         last : int
             The class of the last gap, -1 if there is none.
+        time : float
+            When it ended, seconds in its hour.
         """
         cdef smiless_chain_known known
         self._exists()
@@ -225,9 +229,18 @@ cdef class Chains:
         self._check(smiless_chains_read(self._chains, chain, &known, &rows[0, 0]))
         weights = [known.weight[i] for i in range(SMILESS_CHAIN_EXPERTS)]
         after = [known.after[i] for i in range(SMILESS_CHAIN_CLASSES)]
-        return histograms, weights, after, known.gaps, known.last
+        return histograms, weights, after, known.gaps, known.last, known.time
 
-    def write(self, int32_t chain, const float[:, ::1] histograms not None, weights, after, double gaps, int32_t last):
+    def write(
+        self,
+        int32_t chain,
+        const float[:, ::1] histograms not None,
+        weights,
+        after,
+        double gaps,
+        int32_t last,
+        double time,
+    ):
         """Let a chain know what `read` has returned."""
         cdef smiless_chain_known known
         self._exists()
@@ -241,4 +254,5 @@ cdef class Chains:
             known.after[i] = after[i]
         known.gaps = gaps
         known.last = last
+        known.time = time
         self._check(smiless_chains_write(self._chains, chain, &known, &histograms[0, 0]))

@@ -80,6 +80,7 @@ cdef extern from "smiless/smiless.h" nogil:
         double gaps
         double after[SMILESS_CHAIN_CLASSES]
         int32_t last
+        double time
 
     smiless_status smiless_chains_new(
         int32_t count, double finest, double ratio, double longest, double decay, smiless_chains **out
@@ -87,7 +88,7 @@ cdef extern from "smiless/smiless.h" nogil:
     void smiless_chains_free(smiless_chains *chains)
     const char *smiless_chains_message(const smiless_chains *chains)
     smiless_status smiless_chains_grid(const smiless_chains *chains, int32_t *bins, double *edges)
-    smiless_status smiless_chains_observe(smiless_chains *chains, int32_t chain, double gap)
+    smiless_status smiless_chains_observe(smiless_chains *chains, int32_t chain, double began, double gap)
     smiless_status smiless_chains_forecast(smiless_chains *chains, int32_t chain, double *probability)
     smiless_status smiless_chains_forecast_to(smiless_chains *chains, int32_t chain, smiless_windows *windows)
     smiless_status smiless_chains_read(
@@ -97,9 +98,9 @@ cdef extern from "smiless/smiless.h" nogil:
         smiless_chains *chains, int32_t chain, const smiless_chain_known *known, const float *histograms
     )
     smiless_status smiless_chains_replay(
-        smiless_chains *chains, int32_t chain, smiless_windows *windows, int64_t gaps, const int64_t *gap,
-        int64_t cold_start, int64_t tolerated, int32_t prices, const double *price, smiless_stop stop, void *context,
-        double *residency, int64_t *missed, double *stated, double *position, int64_t *done
+        smiless_chains *chains, int32_t chain, smiless_windows *windows, int64_t began, int64_t gaps,
+        const int64_t *gap, int64_t cold_start, int64_t tolerated, int32_t prices, const double *price,
+        smiless_stop stop, void *context, double *residency, int64_t *missed, double *stated, double *position, int64_t *done
     )
 
     ctypedef struct smiless_replay

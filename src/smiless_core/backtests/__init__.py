@@ -1,5 +1,6 @@
 """Backtests: what forecasts and plans would have cost on recorded gaps, and what they would have missed."""
 
+from smiless_core.backtests.femux import ForecasterSwitching
 from smiless_core.backtests.fleet import Kept, keep_target
 from smiless_core.backtests.methods import Met, Method, Played, Scene
 from smiless_core.backtests.results import Backtest, Curve, Point
@@ -13,6 +14,7 @@ __all__ = [
     "ChainSwitching",
     "Curve",
     "FixedKeepAlives",
+    "ForecasterSwitching",
     "HybridHistograms",
     "Kept",
     "Met",

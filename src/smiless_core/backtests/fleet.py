@@ -92,7 +92,11 @@ def keep_target(
         cold = scene.cold_start / 1e9
         price[0] = prices.price(f) * cold
         spent, late, _, _ = chains[f].meet(
-            scene.gaps[i : i + 1], price, cold_start=cold, tolerated_wait=scene.tolerated / 1e9
+            scene.gaps[i : i + 1],
+            price,
+            cold_start=cold,
+            tolerated_wait=scene.tolerated / 1e9,
+            began=int(ends[at] - scene.gaps[i]),
         )
         residency[f] += spent[0]
         missed[f] += late[0]

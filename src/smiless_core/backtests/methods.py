@@ -32,12 +32,15 @@ class Scene(NamedTuple):
         For how long it was watched after the last arrival, nanoseconds.
     cold_start, tolerated : int
         Nanoseconds: T, and how long an arrival may wait.
+    first : int, default 0
+        When its first arrival came, nanoseconds from the beginning of any hour.
     """
 
     gaps: NDArray[np.int64]
     end: int
     cold_start: int
     tolerated: int
+    first: int = 0
 
     @property
     def clairvoyant(self) -> float:

@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 import msgspec
 import numpy as np
 
+from smiless_core.backtests.femux import ForecasterSwitching
 from smiless_core.backtests.fleet import keep_target
 from smiless_core.backtests.methods import Method, Played, Scene
 from smiless_core.backtests.results import Backtest, curve
@@ -29,7 +30,7 @@ MOST_ARRIVALS = 3000
 
 def usual_methods() -> tuple[Method, ...]:
     """Return the default forecaster and all rivals that need no extra."""
-    return (ChainSwitching(), HybridHistograms.swept(), PointWindows(), FixedKeepAlives())
+    return (ChainSwitching(), ForecasterSwitching(), HybridHistograms.swept(), PointWindows(), FixedKeepAlives())
 
 
 def usual_targets(misses: float = 0.02) -> tuple[Target, ...]:
@@ -200,7 +201,7 @@ def _scenes(
         if len(times) < 2:
             continue
         until = int(trace.times[most]) if trace.count > most else watched
-        scenes[name] = Scene(np.diff(times), until - int(times[-1]), cold, tolerated)
+        scenes[name] = Scene(np.diff(times), until - int(times[-1]), cold, tolerated, int(times[0]))
         firsts.append(int(times[0]))
     if not scenes:
         raise InvalidInputError("expected a function with at least two arrivals", place="traces")

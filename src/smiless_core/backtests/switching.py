@@ -71,7 +71,7 @@ class ChainSwitching(Noun, frozen=True, kw_only=True):
         cold = scene.cold_start / 1e9
         prices = np.array(self.prices) * cold
         residency, missed, stated, positions = chain.meet(
-            scene.gaps, prices, cold_start=cold, tolerated_wait=scene.tolerated / 1e9
+            scene.gaps, prices, cold_start=cold, tolerated_wait=scene.tolerated / 1e9, began=scene.first
         )
         for k, price in enumerate(prices.tolist()):
             plan = chain.plan(cold_start=cold, miss_price=price, tolerated_wait=scene.tolerated / 1e9)
@@ -126,8 +126,8 @@ class PredictorSwitching(Noun, frozen=True, kw_only=True):
         count = len(self.prices)
         residency, missed, stated = np.zeros(count), np.zeros(count, np.int64), np.zeros(count)
         positions = np.full(scene.gaps.size, np.nan)
-        now = 0
-        predictor.observe(0.0)
+        now = scene.first
+        predictor.observe(now / 1e9)
         for i, gap in enumerate([*scene.gaps.tolist(), None]):
             forecast = predictor.arrivals(now / 1e9)
             law = None

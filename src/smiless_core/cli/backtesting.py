@@ -154,7 +154,7 @@ def backtest(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A rival: hybrid-histogram, point-window or fixed-keep-alive. May be repeated; all by default.",
+            help="A rival: femux, hybrid-histogram, point-window or fixed-keep-alive. May be repeated; all by default.",
         ),
     ] = None,
     target: Annotated[
@@ -203,6 +203,7 @@ def backtest(
     from smiless_core.backtests import (
         ChainSwitching,
         FixedKeepAlives,
+        ForecasterSwitching,
         HybridHistograms,
         Method,
         PointWindows,
@@ -214,6 +215,7 @@ def backtest(
     require_places(output)
     require_plotly(output)
     rivals: dict[str, Callable[[], Method]] = {
+        "femux": ForecasterSwitching,
         "hybrid-histogram": HybridHistograms.swept,
         "point-window": PointWindows,
         "fixed-keep-alive": FixedKeepAlives,

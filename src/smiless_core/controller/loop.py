@@ -18,9 +18,10 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smiless_core.adapters import Observed, Outcome, Platform, Warmth
+from smiless_core.controller.leases import Lease
+from smiless_core.controller.state import Store
 from smiless_core.controller.wanted import Entry, Wanted, planned_starts, planned_times
 from smiless_core.errors import InvalidInputError, PlatformError
 from smiless_core.model.configuration import Configuration
@@ -29,7 +30,7 @@ from smiless_core.model.problem import Problem
 from smiless_core.policies import Decide, Decision, FunctionState, Observation, Policy, checked_decision
 from smiless_core.validation import number
 
-__all__ = ["Controller", "Journal", "Leadership", "Memory"]
+__all__ = ["Controller", "Journal"]
 
 _SOON = 1e-3  # seconds: what is due within this is due
 _GRACE = 5.0  # seconds that an instance may take longer than planned before it is said to be late
@@ -38,6 +39,7 @@ _MODELED = 1000  # arrivals before a restart that may still have instances there
 _RENEWAL = 0.5  # seconds between two looks at the lease
 _LEASE_TIMEOUT = 5.0  # seconds: one that cannot be renewed for so long counts as lost
 _SESSION = "session"
+_HOUR = 3600.0
 
 
 class Journal(Protocol):
@@ -45,50 +47,6 @@ class Journal(Protocol):
 
     def __call__(self, event: str, /, **fields: object) -> None:
         """Take one event, such as ``action``, and what there is to say of it."""
-        ...
-
-
-class Leadership(Protocol):
-    """Whether this controller may act; see `leases`."""
-
-    async def hold(self) -> bool:
-        """Take or keep the lease; whether it is held now."""
-        ...
-
-    async def release(self) -> None:
-        """Let others have it."""
-        ...
-
-
-class Memory(Protocol):
-    """What outlives the controller; see `state.Store`."""
-
-    def ingest(self, function: str, times: object, cursor: str, lost: int = 0) -> None:
-        """Keep arrivals and where to go on, in one step."""
-        ...
-
-    def cursor(self, function: str) -> str:
-        """Return where to go on; empty at first."""
-        ...
-
-    def history(self) -> NDArray[np.float64]:
-        """Return when invocations came, ascending."""
-        ...
-
-    def begin(self, key: str, due: float) -> bool:
-        """Note that a start is about to be sent; whether that is news."""
-        ...
-
-    def finish(self, key: str, outcome: str) -> None:
-        """Note what came of it."""
-        ...
-
-    def meta(self, name: str) -> str | None:
-        """Return what was noted under a name."""
-        ...
-
-    def set_meta(self, name: str, value: str) -> None:
-        """Note something."""
         ...
 
 
@@ -129,9 +87,9 @@ class Controller:
         What decides; the same that the simulator drives.
     platform : Platform
         Where the functions run.
-    store : Memory
+    store : Store
         What outlives the controller.
-    lease : Leadership
+    lease : Lease
         Whether it may act.
     now : callable
         What time it is, seconds since 1970.
@@ -160,8 +118,8 @@ class Controller:
         policy: Policy,
         platform: Platform,
         *,
-        store: Memory,
-        lease: Leadership,
+        store: Store,
+        lease: Lease,
         now: Callable[[], float],
         journal: Journal,
         entry: str | None = None,
@@ -233,10 +191,16 @@ class Controller:
             Seconds after which to do so again, at the latest.
         """
         if not self._leads:
+            self._tell("tick")
             return self._poll
         await self._read_arrivals()
         await self._look()
         now = self._now()
+        self._tell(
+            "tick",
+            wanted={name: each.wanted.count(now) for name, each in self._functions.items() if each.wanted is not None},
+            ready={name: each.seen.ready for name, each in self._functions.items()},
+        )
         if now - self._read_at > self._stale:
             self._tell("stale", age=None if math.isinf(self._read_at) else now - self._read_at)
             await self._stop_acting()
@@ -253,7 +217,7 @@ class Controller:
         """Go on where the store says, or begin."""
         session = self._store.meta(_SESSION)
         if session is None:
-            self._began = self._now()
+            self._began = self._now() // _HOUR * _HOUR  # forecasters know the time of the hour
             self._store.set_meta(_SESSION, repr(self._began))
         else:
             self._began = float(session)
@@ -324,7 +288,7 @@ class Controller:
         begun = perf_counter()
         try:
             if self._decide is None:
-                self._decide = self._policy.start(self._problem, now=0.0, seed=self._seed)
+                self._decide = self._policy.start(self._problem, now=now - self._began, seed=self._seed)
             decision = checked_decision(self._decide(self._observation(now)), self._functions)
             if self._decided_after is None:
                 for name in self._functions:

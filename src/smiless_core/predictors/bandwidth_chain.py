@@ -3,8 +3,12 @@
 Every gap is smoothed by triangles of five widths relative to it, and added to a histogram of each width; histograms
 forget. Each level falls back on the next wider one where it knows little, and the widest on gaps that are evenly
 spread in their logarithm: Laplace smoothing along a chain. A sixth histogram is of the gaps that followed one like the
-last. The forecast is a Bayesian mixture of the six, whose weights follow how well each has forecast (with a small share
-for all of them, so that none is lost for good). It needs no training and no least number of gaps.
+last. Three more are of what follows a clock and jitters: of the times from the beginning of the minute, the quarter of
+an hour and the hour before one arrival to the next arrival. If jitters are independent, when the last arrival came
+within its minute says nothing about when the next one comes within its own; the gap between them depends on both. The
+forecast is a Bayesian mixture of the nine, whose weights follow how well each has forecast (with a small share for all
+of them, so that none is lost for good). It needs no training and no least number of gaps. Times are those of a clock:
+that of Unix, or seconds from the beginning of any hour.
 """
 
 from __future__ import annotations
@@ -29,10 +33,12 @@ __all__ = ["BandwidthChain", "Planned"]
 
 Floats = NDArray[np.float64]
 
-_KIND, _VERSION = "bandwidth-chain", 1
+_KIND, _VERSION = "bandwidth-chain", 2
 _LONGEST = 86_400.0
 _REMEMBERED = 128  # arrivals, for the demand
 _LONGEST_TIME = 4.6e9
+_HOUR = 3600.0
+_HOUR_NS = 3_600_000_000_000
 _NOTHING = 1e-12  # a probability that is left by rounding
 
 
@@ -65,6 +71,7 @@ class _State(msgspec.Struct):
     after: list[float]
     gaps: float
     class_of_last: int
+    time: float
 
 
 class BandwidthChain:
@@ -106,7 +113,7 @@ class BandwidthChain:
 
     @classmethod
     def fleet(cls, count: int, *, finest: float = 1.0, ratio: float = 0.02, decay: float = 0.99) -> list[Self]:
-        """Return forecasters for many applications, which take 18 KB each: they share what they reckon with.
+        """Return forecasters for many applications, which take 20 KB each: they share what they reckon with.
 
         No two of them can be used at the same time in different threads.
 
@@ -143,9 +150,10 @@ class BandwidthChain:
 
     def observe(self, t: float) -> None:
         """Learn of an arrival; see `Predictor.observe`."""
+        last = self._clock.last
         gap = self._clock.gap(t)
-        if gap is not None:
-            self._chains.observe(self._at, gap)
+        if gap is not None and last is not None:
+            self._chains.observe(self._at, gap, began=last % _HOUR)
             self._recent.add(gap)
 
     def arrivals(self, now: float) -> Arrivals | None:
@@ -195,7 +203,13 @@ class BandwidthChain:
         return Planned(stays, value, misses)
 
     def meet(
-        self, gaps: NDArray[np.int64], miss_prices: Floats, *, cold_start: float, tolerated_wait: float = 0.0
+        self,
+        gaps: NDArray[np.int64],
+        miss_prices: Floats,
+        *,
+        cold_start: float,
+        tolerated_wait: float = 0.0,
+        began: int | None = None,
     ) -> tuple[Floats, NDArray[np.int64], Floats, Floats]:
         """Plan before every gap, once for each price; meet it; and learn of it: a backtest in one native call.
 
@@ -209,6 +223,8 @@ class BandwidthChain:
             As `miss_price` of `plan`.
         cold_start, tolerated_wait : float
             Seconds.
+        began : int, optional
+            When the first gap began, nanoseconds; where the last one ended by default, as far as it is known.
 
         Returns
         -------
@@ -232,6 +248,7 @@ class BandwidthChain:
                 self._at,
                 np.ascontiguousarray(gaps, np.int64),
                 np.ascontiguousarray(miss_prices, np.float64),
+                began=-1 if began is None else began % _HOUR_NS,
                 cold_start=cold,
                 tolerated=tolerated,
                 positions=True,
@@ -243,7 +260,7 @@ class BandwidthChain:
 
     def state(self) -> bytes:
         """Return all that it knows; see `Predictor.state`."""
-        histograms, weights, after, gaps, last = self._chains.read(self._at)
+        histograms, weights, after, gaps, last, time = self._chains.read(self._at)
         fields = _State(
             self._finest,
             self._ratio,
@@ -255,6 +272,7 @@ class BandwidthChain:
             after,
             gaps,
             last,
+            time,
         )
         return packed(_KIND, _VERSION, fields)
 
@@ -270,7 +288,7 @@ class BandwidthChain:
             raise error.within(place="state") from None
         try:
             histograms = np.frombuffer(known.histograms, "<f4").astype(np.float32).reshape(-1, made._chains.bins + 1)
-            made._chains.write(0, histograms, known.weights, known.after, known.gaps, known.class_of_last)
+            made._chains.write(0, histograms, known.weights, known.after, known.gaps, known.class_of_last, known.time)
         except (ValueError, OverflowError) as error:
             raise InvalidInputError(str(error), place="state") from None
         return made
