@@ -181,10 +181,10 @@ SMILESS_API smiless_status smiless_chains_write(smiless_chains *chains, int32_t 
 
 /* What each price of a miss (seconds of residency) would have led to: before every gap (nanoseconds) the instance of a
  * function is planned for the forecast by the switching policy with that price, services taking no time; then the gap
- * comes, is paid for and learnt. The first one begins at `began`, from the beginning of any hour; if it is negative, where the last one ended. Adds up, per price:
- * seconds of residency, arrivals that waited for longer than tolerated, and the probability of that as it was stated;
- * and writes for each gap the forecast probability that it is no longer (NULL: not asked for). Without complete, `stop`
- * has ended it; `done` tells how many gaps are learnt. */
+ * comes, is paid for and learnt. The first one begins at `began`, from the beginning of any hour; if it is negative,
+ * where the last one ended. Adds up, per price: seconds of residency, arrivals that waited for longer than tolerated,
+ * and the probability of that as it was stated; and writes for each gap the forecast probability that it is no longer
+ * (NULL: not asked for). Without complete, `stop` has ended it; `done` tells how many gaps are learnt. */
 SMILESS_API smiless_status smiless_chains_replay(smiless_chains *chains, int32_t chain, smiless_windows *windows,
                                                  int64_t began, int64_t gaps, const int64_t *gap, int64_t cold_start,
                                                  int64_t tolerated, int32_t prices, const double *price,
