@@ -14,6 +14,7 @@ import smiless_core as sc
 from smiless_core.adapters import ArrivalsSource, Capabilities, Observed
 from smiless_core.adapters.testing import InMemoryPlatform, virtual_now, virtual_run
 from smiless_core.controller.loop import Controller
+from smiless_core.controller.state import Store
 from smiless_core.errors import InvalidInputError, PlatformError
 from smiless_core.model import Configuration
 from smiless_core.policies import Decision, Directive, TimedStart
@@ -69,6 +70,15 @@ class Memory:
 
     def finish(self, key, outcome):
         self.entries[key] = outcome
+
+    def unfinished(self):
+        return [SimpleNamespace(key=key) for key, outcome in self.entries.items() if outcome is None]
+
+    def decision(self, now, payload):
+        self.notes["last decision"] = payload
+
+    def forget(self, before):
+        pass
 
     def meta(self, name):
         return self.notes.get(name)
@@ -381,7 +391,7 @@ def test_a_policy_that_fails_leaves_everything_as_it_is():
     [
         (None, "expected a Decision, got nothing"),
         (Decision({}), "the first decision has none for 'detect'"),
-        (Decision({"detectt": Directive(configuration=CPU)}), "no function named 'detectt' (did you mean 'detect'?)"),
+        (Decision({"detek": Directive(configuration=CPU)}), "no function named 'detek' (did you mean 'detect'?)"),
         (Decision({"detect": CPU}), "expected a Directive"),
         (Decision({"detect": Directive(configuration=CPU)}, wake=-1.0), "is not later than now"),
         (Decision({"detect": Directive(configuration=Configuration("gpu", 1.0))}), "gpu"),
@@ -429,7 +439,7 @@ def test_a_function_that_cannot_be_seen_is_left_alone():
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"entry": "detectt"}, "entry: no function named 'detectt'"), ({"poll": 0.0}, "poll"), ({"stale": -1.0}, "stale")],
+    [({"entry": "detek"}, "entry: no function named 'detek'"), ({"poll": 0.0}, "poll"), ({"stale": -1.0}, "stale")],
 )
 def test_settings_are_checked(settings, says):
     with pytest.raises(InvalidInputError, match=says):
@@ -565,3 +575,59 @@ def test_whatever_happens(make, story, lie, counted):
     told = sum(each.count for each in world.events("arrivals"))
     assert told == len(world.store.times) <= len(invoked)
     assert math.isfinite(sum(world.store.times))
+
+
+class Full(Memory):
+    """A disk that gets full."""
+
+    full = False
+
+    def ingest(self, function, times, cursor, lost=0):
+        if self.full:
+            raise PlatformError("no space left on device", "state", retryable=True)
+        super().ingest(function, times, cursor, lost)
+
+
+def test_what_cannot_be_remembered_is_not_done():
+    async def story(world):
+        await asyncio.sleep(5.0)
+        world.store.full = True
+        sent = len(world.calls)
+        await world.platform.invoke("detect", 0.5)
+        await asyncio.sleep(50.0)
+        assert len(world.calls) == sent
+        assert world.store.times == []
+        world.store.full = False
+        await asyncio.sleep(5.0)
+        assert len(world.store.times) == 1
+
+    world = World(Script(keep(120.0)), store=Full())
+    play(world, story)
+    assert "no space left" in world.events("platform_error")[0].error
+
+
+def test_a_restart_goes_on_with_the_schedule(tmp_path):
+    given_problem = problem("detect")
+
+    async def story(world):
+        await asyncio.sleep(1.0)
+        await world.platform.invoke("detect", 0.5)
+        end = virtual_now()
+        await asyncio.sleep(10.0)
+        await world.kill()
+        world.begin()
+        await asyncio.sleep(end + 20.5 + COLD - virtual_now())
+        assert world.ready() == 1
+        await world.kill()
+        world.begin()
+        await asyncio.sleep(2.0)
+        assert world.ready() == 1
+
+    with Store.open(tmp_path / "state.db", application=given_problem.application) as store:
+        world = World(Script(keep(5.0, prewarm=20.0, cold_start=COLD)), given_problem, store=store)
+        play(world, story)
+        assert store.history().tolist() == pytest.approx([START + 1.0])
+        assert store.decisions()[-1].payload["arrivals"] == 1
+    started = [each for each in world.platform.sent if each[1] == "start"]
+    assert len(started) == 2  # on request, and ahead of time: once, whatever was killed
+    assert [each.resumed for each in world.events("started")] == [False, True, True]

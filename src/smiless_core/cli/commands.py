@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from smiless_core.cli.backtesting import backtest, train
+from smiless_core.cli.controlling import control
 from smiless_core.cli.data import catalog, describe, fit, versions
 from smiless_core.cli.planning import frontier, plan
 from smiless_core.cli.simulating import compare, report, simulate
@@ -97,6 +98,14 @@ smiless.command(
         "smiless backtest invocations.csv --part second-half --predictor hazard:hazards.model",
     )
 )(train)
+smiless.command(
+    epilog=_examples(
+        "smiless control app.yaml --profiles profiles.yaml --platform local --address http://127.0.0.1:8080",
+        "smiless control app.yaml --profiles profiles.yaml --services services.yaml --platform kubernetes --dry-run",
+        "smiless control app.yaml --profiles profiles.yaml --services services.yaml --platform openfaas"
+        " --address https://gateway.example --password-file password",
+    )
+)(control)
 smiless.command(epilog=_examples("smiless report runs.json -o report.html"))(report)
 smiless.command(
     epilog=_examples(

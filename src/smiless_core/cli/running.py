@@ -20,7 +20,7 @@ import typer
 
 from smiless_core.cli.commands import smiless
 from smiless_core.cli.exit_codes import ExitCode
-from smiless_core.errors import InvalidInputError, MissingExtraError, SolverError
+from smiless_core.errors import InvalidInputError, MissingExtraError, PlatformError, SolverError
 
 __all__ = ["main", "run"]
 
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return ExitCode.INTERRUPTED
-    except (InvalidInputError, MissingExtraError) as error:
+    except (InvalidInputError, MissingExtraError, PlatformError) as error:
         _complain(str(error))
     except _UsageError as error:
         _complain(_usage(error))

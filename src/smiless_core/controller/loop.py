@@ -40,6 +40,7 @@ _RENEWAL = 0.5  # seconds between two looks at the lease
 _LEASE_TIMEOUT = 5.0  # seconds: one that cannot be renewed for so long counts as lost
 _SESSION = "session"
 _HOUR = 3600.0
+_REMEMBERED = 7 * 86_400.0  # seconds for which the store knows what has been started
 
 
 class Journal(Protocol):
@@ -150,7 +151,7 @@ class Controller:
         self._arrivals = np.empty(0)
         self._modeled = 0  # arrivals that `wanted` knows of
         self._decided_after: int | None = None  # arrivals that the last decision knew of
-        self._read_at = -math.inf
+        self._read_at = self._forgot_at = -math.inf
         self._leads = False
         self._awake = asyncio.Event()
 
@@ -169,7 +170,12 @@ class Controller:
             while (now := self._now()) < until:
                 if leading.done():
                     leading.result()
-                pause = min(await self.tick(), until - now)
+                try:
+                    pause = min(await self.tick(), until - now)
+                except PlatformError as error:  # what cannot be remembered must not be done
+                    self._tell("platform_error", doing="state", error=str(error))
+                    await self._stop_acting()
+                    pause = self._poll
                 self._awake.clear()
                 try:
                     async with asyncio.timeout(max(pause, _SOON)):
@@ -224,7 +230,10 @@ class Controller:
         self._arrivals = np.asarray(self._store.history(), np.float64)
         self._modeled = max(len(self._arrivals) - _MODELED, 0)
         self._decide, self._decided_after = None, None
-        self._tell("started", arrivals=len(self._arrivals), resumed=session is not None)
+        unfinished = [each.key for each in self._store.unfinished()]
+        for key in unfinished:  # what is there now says what came of them
+            self._store.finish(key, "unknown")
+        self._tell("started", arrivals=len(self._arrivals), resumed=session is not None, unfinished=unfinished)
 
     async def _keep_leading(self) -> None:
         """Renew the lease however slow the platform is, and stop at once when it is lost."""
@@ -302,13 +311,16 @@ class Controller:
             return False
         self._decision = decision
         self._decided_after = len(self._arrivals)
-        self._tell(
-            "decision",
-            arrivals=len(self._arrivals),
-            seconds=perf_counter() - begun,
-            wake=None if decision.wake is None or decision.wake == math.inf else self._began + decision.wake,
-            functions={name: _shown(directive) for name, directive in decision.directives.items()},
-        )
+        told = {
+            "arrivals": len(self._arrivals),
+            "wake": None if decision.wake is None or decision.wake == math.inf else self._began + decision.wake,
+            "functions": {name: _shown(directive) for name, directive in decision.directives.items()},
+        }
+        self._tell("decision", **told, seconds=perf_counter() - begun)
+        self._store.decision(now, told)
+        if now - self._forgot_at > _HOUR:
+            self._store.forget(now - _REMEMBERED)
+            self._forgot_at = now
         return True
 
     def _observation(self, now: float) -> Observation:
@@ -431,8 +443,11 @@ class Controller:
         except PlatformError as error:
             warmth = Warmth(Outcome.LATE, 0, str(error))
             self._tell("platform_error", doing=kind, function=name, error=str(error))
-        for key in keys:
-            self._store.finish(key, str(warmth.outcome))
+        try:
+            for key in keys:
+                self._store.finish(key, str(warmth.outcome))
+        except PlatformError as error:  # the next tick finds out, too
+            self._tell("platform_error", doing="state", error=str(error))
         self._functions[name].note((kind, replicas), self._now())
         self._tell(
             "action",
