@@ -1,6 +1,7 @@
 # Every target sets up what it needs in .venv first; what is up to date is not made again.
 #
 #   make demo          one plan, then all policies on the three built-in applications, and a report to look at
+#   make demo-live     the controller against containers on this machine for a minute; needs root and Debian's runc
 #   make test          the whole test suite
 #   make check         style, types, spelling
 #   make sanitize      the native kernels under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard csrc/src/* csrc/include/smiless/* src/smiless_core/_native/*.pyx src/smiless_core/_native/*.pxd)
 CXX_FILES = $(wildcard csrc/src/* csrc/include/smiless/* tests/native/*)
 
-.PHONY: demo test check sanitize planted-bugs bench paper format clean
+.PHONY: demo demo-live test check sanitize planted-bugs bench paper format clean
 .DELETE_ON_ERROR:
 
 # --- the environment ---------------------------------------------------------------------------------
@@ -45,7 +46,7 @@ $(VENV)/.installed: pyproject.toml setup.py $(NATIVE) | $(BIN)/python
 	@$(BIN)/python -m pip install --no-build-isolation --editable ".[report]"
 	@touch $@
 
-$(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.installed
+$(VENV)/.dev $(VENV)/.bench $(VENV)/.control: $(VENV)/.%: pyproject.toml | $(VENV)/.installed
 	@echo "==> installing the tools of smiless-core[$*]"
 	@$(BIN)/python -m pip install "smiless-core[$*]"
 	@touch $@
@@ -55,6 +56,11 @@ $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/smiless plan amber-alert --every 10
 	$(BIN)/smiless compare
+
+demo-live: $(VENV)/.installed $(VENV)/.control
+	@PATH="$$PATH:/usr/sbin:/sbin" command -v runc >/dev/null \
+	    || $(call fail,no runc: apt-get install runc$(comma) or run $(BIN)/python examples/live/demo.py --runtime processes)
+	$(BIN)/python examples/live/demo.py
 
 test: $(VENV)/.installed $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
