@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from enum import Enum
 from typing import Annotated, Any
 
@@ -130,8 +131,14 @@ def control(
         lasts = 3.0 if dry_run and lasting is None else lasting
         running = asyncio.current_task()
         assert running is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-        with contextlib.suppress(asyncio.CancelledError), tempfile.TemporaryDirectory() as scratch:
+        terminated = asyncio.Event()
+
+        def terminate() -> None:
+            terminated.set()
+            running.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        with _ending(terminated), tempfile.TemporaryDirectory() as scratch:
             await controlled(
                 problem,
                 chosen.policy,
@@ -149,6 +156,16 @@ def control(
     if dry_run:
         print_result(would.page())
     return ExitCode.DONE
+
+
+@contextlib.contextmanager
+def _ending(terminated: asyncio.Event) -> Iterator[None]:
+    """Take a termination for an end like any other; an interrupt is the caller's."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not terminated.is_set():
+            raise
 
 
 class _DryRun(io.StringIO):
