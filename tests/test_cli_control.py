@@ -17,6 +17,7 @@ from commandline import COMMAND, environment, smiless, write_inputs
 
 LIVE = Path(__file__).parents[1] / "examples" / "live"
 STREET = ("app.yaml", "--profiles", "profiles.yaml")
+CLUSTER = ("--platform", "kubernetes", "--services", "services.yaml")
 SERVICES = "services:\n  detect: {image: detect}\n  read: {image: read}\n"
 
 
@@ -44,6 +45,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--platform", "kubernetes", "--services", "half.yaml"], "half.yaml: services: no service named 'read'"),
         (["--platform", "kubernetes", "--services", "wrong.yaml"], "wrong.yaml: services.detect.port: "),
         (["--platform", "kubernetes", "--services", "odd.yaml"], "odd.yaml: services: expected lower-case letters"),
+        ([*CLUSTER], "--prometheus: needed"),
+        ([*CLUSTER, "--prometheus", "http://127.0.0.1:9"], "--counter: needed"),
+        ([*CLUSTER, "--prometheus", "http://127.0.0.1:9", "--counter", "hits"], "--counter: expected {function}"),
         (["--platform", "clouds"], "clouds"),
         (["--platform", "local", "--address", "http://127.0.0.1:9", "--policy", "smilesss"], "no policy named"),
         (["--platform", "local", "--address", "http://127.0.0.1:9", "--stale", "-1"], "--stale"),
@@ -116,13 +120,17 @@ def test_an_interrupt_ends_it_and_leaves_what_runs(node: str, here: Path, number
     assert process.stderr is not None
     told = []
     actions = 0
-    while actions < 3:
-        line = process.stderr.readline()
-        assert line, told
-        told.append(json.loads(line))
-        actions += told[-1]["event"] == "action"
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    try:
+        while actions < 3:
+            line = process.stderr.readline()
+            assert line, told
+            told.append(json.loads(line))
+            actions += told[-1]["event"] == "action"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == code
     assert "Traceback" not in err
     assert out == ""

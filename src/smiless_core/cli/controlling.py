@@ -54,6 +54,14 @@ def control(
     prometheus: Annotated[
         str | None, typer.Option(metavar="URL", help="Where invocations are counted, on clusters and OpenFaaS.")
     ] = None,
+    counter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SELECTOR",
+            help="The counter of invocations on plain Kubernetes, with the function in it:"
+            " requests_total{service='{function}'}.",
+        ),
+    ] = None,
     user: Annotated[str, typer.Option(metavar="NAME", help="Of the OpenFaaS gateway.")] = "admin",
     password_file: Annotated[
         str | None,
@@ -124,6 +132,7 @@ def control(
             services=services,
             namespace=namespace,
             prometheus=prometheus,
+            counter=counter,
             user=user,
             password_file=password_file,
             ca_file=ca_file,

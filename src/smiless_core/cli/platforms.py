@@ -1,9 +1,11 @@
 """The platforms of the command line: what their options stand for."""
 
 import os
+import time
 from collections.abc import Mapping
 
 from smiless_core.adapters import Platform, Service, read_services
+from smiless_core.cli.options import naming_options
 from smiless_core.controller.leases import FileLease, Lease
 from smiless_core.errors import InvalidInputError
 from smiless_core.model import Application
@@ -22,6 +24,7 @@ def platform_of(
     services: str | None,
     namespace: str | None,
     prometheus: str | None,
+    counter: str | None,
     user: str,
     password_file: str | None,
     ca_file: str | None,
@@ -32,14 +35,15 @@ def platform_of(
         "address": address,
         "namespace": namespace,
         "prometheus": prometheus,
+        "counter": counter,
         "password_file": password_file,
         "ca_file": ca_file,
     }
     used = {
         "local": ("address",),
         "openfaas": ("address", "services", "namespace", "prometheus", "password_file", "ca_file"),
-        "kubernetes": ("services", "namespace"),
-        "knative": ("services", "namespace", "prometheus"),
+        "kubernetes": ("services", "namespace", "prometheus", "counter", "ca_file"),
+        "knative": ("services", "namespace", "prometheus", "ca_file"),
     }[name]
     for option, value in given.items():
         if value is not None and option not in used:
@@ -63,15 +67,22 @@ def platform_of(
             prometheus=prometheus,
         )
     from smiless_core.adapters.cluster import Cluster
+    from smiless_core.adapters.counting import CountedInvocations
+    from smiless_core.adapters.prometheus import Prometheus
 
     cluster = Cluster(namespace=namespace)
+    counts = Prometheus(
+        _needed(prometheus, "--prometheus", "where invocations are counted"), now=time.time, ca_file=ca_file
+    )
     if name == "kubernetes":
         from smiless_core.adapters.kubernetes import Kubernetes
 
-        return Kubernetes(known, cluster)
+        wanted = _needed(counter, "--counter", "such as requests_total{service='{function}'}")
+        with naming_options("counter"):
+            return Kubernetes(known, cluster, arrivals=CountedInvocations.of_counter(counts, wanted))
     from smiless_core.adapters.knative import Knative
 
-    return Knative(known, cluster)
+    return Knative(known, cluster, arrivals=CountedInvocations.of_knative(counts, cluster.namespace))
 
 
 def lease_of(platform: str, name: str, *, namespace: str | None) -> Lease:
