@@ -22,6 +22,8 @@ from smiless_core.adapters.testing import CONTRACT
 from smiless_core.errors import InvalidInputError, PlatformError
 from smiless_core.model import Application, Assignment, Configuration, Readiness
 
+pytestmark = pytest.mark.live
+
 GOLDEN = Path(__file__).parent / "golden"
 CPU1, CPU2 = Configuration("cpu", 1), Configuration("cpu", 2, batch=4)
 SERVICES_OF = {

@@ -37,6 +37,8 @@ from smiless_core.adapters.testing import CONTRACT
 from smiless_core.errors import InvalidInputError, MissingExtraError, PlatformError
 from smiless_core.model import Application, Assignment, Configuration, Readiness
 
+pytestmark = pytest.mark.live
+
 GOLDEN = Path(__file__).parent / "golden"
 CPU1, CPU2 = Configuration("cpu", 1), Configuration("cpu", 2)
 SERVICES_OF = {

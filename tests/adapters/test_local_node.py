@@ -20,6 +20,8 @@ from smiless_core.adapters.services import Service
 from smiless_core.errors import InvalidInputError, PlatformError
 from smiless_core.model import Application, Configuration
 
+pytestmark = pytest.mark.live
+
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def node(request, tmp_path_factory):

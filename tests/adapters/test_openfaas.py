@@ -24,6 +24,8 @@ from smiless_core.adapters.testing import CONTRACT
 from smiless_core.errors import MissingExtraError, PlatformError
 from smiless_core.model import Assignment, Readiness
 
+pytestmark = pytest.mark.live
+
 FUNCTIONS = ("detect", "caption")
 SERVICES = {
     "detect": Service(image="registry.example/detect:1.4", environment={"MODEL": "detect.onnx"}, memory=512),

@@ -23,6 +23,8 @@ from smiless_core.adapters.prometheus import (
 )
 from smiless_core.errors import PlatformError
 
+pytestmark = pytest.mark.live
+
 INTERVAL = 0.5  # seconds between readings
 PATIENCE = 20.0
 BINARY = shutil.which("prometheus")
