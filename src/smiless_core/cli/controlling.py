@@ -212,7 +212,9 @@ class _DryRun(io.StringIO):
                     plan["configuration"] if plan else "nothing decided",
                     plan["readiness"] if plan else "",
                     f"{seen['ready']} on {seen['configuration'] or 'nothing'}" if seen else "as it should be",
-                    f"{would['action']}, {would['replicas']} instances" if would else "nothing",
+                    f"{would['action']}, {would['replicas']} instance{'s' * (would['replicas'] != 1)}"
+                    if would
+                    else "nothing",
                 )
             )
         page = table(("function", "plan", "readiness", "there now", "would send"), rows, width=fitting_width(None))
