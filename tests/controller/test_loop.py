@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smiless_core as sc
-from smiless_core.adapters import ArrivalsSource, Capabilities, Observed
+from smiless_core.adapters import ArrivalsSource, Arrived, Capabilities, Observed
 from smiless_core.adapters.testing import InMemoryPlatform, virtual_now, virtual_run
 from smiless_core.controller.loop import Controller
+from smiless_core.controller.running import control
 from smiless_core.controller.state import Store
 from smiless_core.errors import InvalidInputError, PlatformError
-from smiless_core.model import Configuration
+from smiless_core.model import Configuration, Stay
 from smiless_core.policies import Decision, Directive, TimedStart
 from strategies import examples
 
@@ -25,12 +27,18 @@ CPU, MORE = Configuration("cpu", 1), Configuration("cpu", 2)
 COLD = 2.0
 
 
-def profile(name):
+def profile(name, latency=0.5):
     return sc.Profile(
         name,
         {
             "cpu": sc.HardwareProfile(
-                alpha=0.5, beta=0.0, gamma=0.0, cold_start_mean=COLD, cold_start_std=0.0, sizes=(1, 2), batches=(1,)
+                alpha=latency,
+                beta=0.0,
+                gamma=0.0,
+                cold_start_mean=COLD,
+                cold_start_std=0.0,
+                sizes=(1, 2),
+                batches=(1,),
             )
         },
     )
@@ -120,13 +128,14 @@ class World:
     def __init__(self, policy, given=None, *, store=None, **settings):
         self.problem = given or problem("detect")
         self.platform = InMemoryPlatform(
-            self.problem.application.names, cold_start=COLD, fault=self.fault, lies=self.lie
+            self.problem.application.names, now=self.now, cold_start=COLD, fault=self.fault, lies=self.lie
         )
         self.policy, self.settings = policy, settings
         self.store, self.lease = store or Memory(), Lease()
         self.told, self.calls = [], []
         self.failing, self.slow, self.lies = None, 0.0, None
         self.running = None
+        self.set_by = 0.0  # seconds, all clocks
 
     async def fault(self, operation, function):
         if self.slow:
@@ -136,6 +145,9 @@ class World:
         if self.failing:
             return PlatformError("it fails", "memory", f"{operation} {function}")
         return None
+
+    def now(self):
+        return virtual_now() + self.set_by
 
     def lie(self, function, seen):
         return self.lies(seen) if self.lies else seen
@@ -154,7 +166,7 @@ class World:
             self.platform,
             store=self.store,
             lease=self.lease,
-            now=virtual_now,
+            now=self.now,
             journal=self.tell,
             **self.settings,
         )
@@ -170,7 +182,7 @@ class World:
 
     def ready(self, function="detect"):
         deployed = self.platform._deployed[function]
-        return sum(each.ready_at <= virtual_now() for each in self.platform._current(deployed))
+        return sum(each.ready_at <= self.now() for each in self.platform._current(deployed))
 
 
 def play(world, story):
@@ -304,6 +316,80 @@ def test_the_policy_of_the_simulator_runs_here():
     assert {each.function for each in world.events("action")} == {"detect", "caption"}
 
 
+def test_what_came_is_served_as_decided_before():
+    async def story(world):
+        await asyncio.sleep(1.0)
+        await world.platform.invoke("detect", 0.4)
+        await asyncio.sleep(10.0)
+        assert world.ready() == 1
+        await world.platform.invoke("detect", 0.4)  # warm, so it has its instance for no cold start
+        await asyncio.sleep(1.0)
+        assert world.ready() == 0
+
+    later = Directive(configuration=CPU, readiness="prewarmed", schedules=((Stay(100.0, 102.0, 110.0),),))
+    once = keep(30.0)._replace(at_arrivals=True)
+    play(World(Script(once, once, Decision({"detect": later}))), story)
+
+
+def test_an_instance_further_down_waits_for_its_work():
+    profiles = {"detect": profile("detect", 3.0), "caption": profile("caption")}
+    given_problem = sc.Problem(
+        sc.Application.chain("detect", "caption", sla=10.0), profiles, sc.Prices(cpu=1.0, gpu=1.0)
+    )
+
+    async def story(world):
+        await asyncio.sleep(3.13)
+        for _ in range(4):
+            await world.platform.invoke("detect", 3.0)
+            await world.platform.invoke("caption", 0.5)
+            await asyncio.sleep(12.3)
+
+    world = World(
+        Script(Decision({name: Directive.keep_alive(CPU, 60.0) for name in ("detect", "caption")})), given_problem
+    )
+    play(world, story)
+    assert [each[1:] for each in world.platform.sent] == [("start", "detect", 1), ("start", "caption", 1)]
+
+
+def test_arrivals_without_times_are_told():
+    async def lost(function, *, since):
+        return Arrived((), "7", 0 if since else 3)
+
+    async def story(world):
+        world.platform.arrivals = lost
+        await asyncio.sleep(5.0)
+
+    world = World(Script(keep(30.0)))
+    play(world, story)
+    assert [(each.count, each.lost) for each in world.events("arrivals")] == [(0, 3)]
+
+
+@pytest.mark.parametrize("by", [-7200.0, -0.2, 7200.0])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_clocks_are_set(by, restarted):
+    async def story(world):
+        for at in range(8):
+            await asyncio.sleep(1.0)
+            await world.platform.invoke("detect", 0.5)
+            await asyncio.sleep(28.0)
+            # Nobody knows how long it was away if its clock was set back meanwhile: once it may keep one more.
+            assert world.ready() == 1 or (restarted and by < 0.0 and at == 4)
+            await asyncio.sleep(20.0)
+            assert world.ready() == 0
+            if at == 3:
+                world.set_by = by
+                if restarted:
+                    await world.kill()
+                    world.begin()
+
+    world = World(Script(keep(30.0)))
+    play(world, story)
+    if not restarted:
+        assert [each[1:] for each in world.platform.sent] == 8 * [("start", "detect", 1), ("stop", "detect", 1)]
+    assert not world.events("policy_error")
+    assert {each.outcome for each in world.events("action")} == {"ready"}
+
+
 # --- what it must not do ---------------------------------------------------------------------------------------------
 
 
@@ -334,6 +420,40 @@ def test_what_is_under_way_ends_with_the_lease():
         assert not world.events("action")
 
     play(World(Script(Decision({"detect": Directive(configuration=CPU, min_replicas=1)}))), story)
+
+
+def test_a_lease_lost_while_the_policy_thinks_is_lost():
+    class Slow(Script):
+        def start(self, problem, *, now, seed):
+            decide = super().start(problem, now=now, seed=seed)
+
+            def slow(observation):
+                asyncio.get_running_loop()._jump.now += 20.0  # nothing else goes on meanwhile
+                world.lease.held = False
+                return decide(observation)
+
+            return slow
+
+    async def story(world):
+        await asyncio.sleep(60.0)
+
+    world = World(Slow(Decision({"detect": Directive(configuration=CPU, min_replicas=1)})))
+    play(world, story)
+    assert world.events("decision")
+    assert world.calls == []
+
+
+def test_what_a_request_waits_for_is_not_let_go():
+    async def story(world):
+        await asyncio.sleep(5.0)
+        world.lies = lambda seen: seen._replace(wanted=1, ready=0, in_flight=1)  # the platform starts one for it
+        await asyncio.sleep(20.0)
+        assert "retire" not in [operation for _, operation, _ in world.calls]
+        world.lies = lambda seen: seen._replace(wanted=1, ready=1, in_flight=0)
+        await asyncio.sleep(5.0)
+        assert "retire" in [operation for _, operation, _ in world.calls]
+
+    play(World(Script(Decision({"detect": Directive(configuration=CPU)}))), story)
 
 
 def test_stale_arrivals_stop_it():
@@ -419,6 +539,44 @@ def test_what_does_not_come_about_is_not_asked_for_all_the_time():
     retired = [each for each in world.calls if each[1] == "retire"]
     assert 10 <= len(retired) <= 40
     assert world.ready() == 0
+
+
+def test_it_goes_on_trying_for_ever():
+    async def story(world):
+        await asyncio.sleep(31.0 * 1100)
+        assert not world.running.done()
+
+    world = World(Script(Decision({"detect": Directive(configuration=CPU)})), dry_run=True, poll=31.0, stale=100.0)
+    play(world, story)
+    assert len(world.events("would")) > 1090
+
+
+def test_what_a_platform_cannot_run_is_told():
+    async def refuses(function, configuration, *, replicas, by):
+        world.calls.append(configuration)
+        raise InvalidInputError("local instances have no gpu")
+
+    async def story(world):
+        world.platform.apply = refuses
+        await asyncio.sleep(100.0)
+
+    world = World(Script(Decision({"detect": Directive(configuration=CPU)})))
+    play(world, story)
+    action = world.events("action")[0]
+    assert (action.outcome, action.detail) == ("unsupported", "local instances have no gpu")
+    assert 3 < len(world.calls) < 15
+
+
+def test_a_fault_in_an_adapter_ends_it():
+    async def faulty(function, configuration, *, replicas, by):
+        raise ZeroDivisionError
+
+    async def story(world):
+        world.platform.apply = faulty
+        await asyncio.sleep(100.0)
+
+    with pytest.raises(ZeroDivisionError):
+        play(World(Script(Decision({"detect": Directive(configuration=CPU)}))), story)
 
 
 def test_a_function_that_cannot_be_seen_is_left_alone():
@@ -631,3 +789,31 @@ def test_a_restart_goes_on_with_the_schedule(tmp_path):
     started = [each for each in world.platform.sent if each[1] == "start"]
     assert len(started) == 2  # on request, and ahead of time: once, whatever was killed
     assert [each.resumed for each in world.events("started")] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("able", "offered"),
+    [
+        ({}, {"cpu": (1.0,)}),
+        ({"gpu": True}, {"cpu": (1.0,), "gpu": (1.0,)}),
+        ({"gpu": True, "fractional_gpu": True}, {"cpu": (1.0,), "gpu": (0.5, 1.0)}),
+    ],
+)
+def test_hardware_that_is_not_there_is_not_planned_with(able, offered, tmp_path):
+    cpu = profile("detect").hardware[sc.Hardware.CPU].replace(sizes=(1,))
+    both = sc.Profile("detect", {"cpu": cpu, "gpu": cpu.replace(sizes=(0.5, 1.0))})
+    seen = {}
+
+    class Looks(Script):
+        def start(self, problem, *, now, seed):
+            seen.update({kind: problem.sizes(0, kind) for kind in sc.Hardware if problem.sizes(0, kind)})
+            return super().start(problem, now=now, seed=seed)
+
+    given_problem = problem("detect").replace(profiles={"detect": both, "unused": both.replace(name="unused")})
+    there = InMemoryPlatform(["detect"], now=time.time, capabilities=Capabilities(**able))
+    asyncio.run(control(given_problem, Looks(keep(1.0)), there, state=tmp_path / "state.db", until=time.time() + 0.2))
+    assert seen == offered
+    if not able:
+        only = problem("detect").replace(profiles={"detect": both.replace(hardware={"gpu": cpu.replace(sizes=(1,))})})
+        with pytest.raises(InvalidInputError, match="memory offers nothing that profile 'detect' has measured"):
+            asyncio.run(control(only, Looks(keep(1.0)), there, state=tmp_path / "other.db"))

@@ -1,8 +1,10 @@
 """What should be there, against the engine that serves the same arrivals by the same directives."""
 
+from time import perf_counter
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import smiless_core as sc
@@ -70,6 +72,9 @@ def wanted(directive):
     return Wanted("f", directive, offset=0.0, latency=LATENCY, cold_start=COLD)
 
 
+LATER = Directive(configuration=CPU, readiness="prewarmed", schedules=((Stay(0.6, 2.6, 6.117),),))
+
+
 def instances(directive, arrivals, moments):
     """Return how many instances the engine has just after each moment."""
     times = np.array([round(each * 1e9) for each in arrivals], np.int64)
@@ -88,6 +93,9 @@ def instances(directive, arrivals, moments):
     gaps=st.lists(st.integers(1, 150).map(lambda tenth: tenth / 10 + 0.0071), min_size=1, max_size=8),
     moments=st.lists(st.integers(0, 400).map(lambda tenth: tenth / 10 + 0.0553), min_size=1, max_size=6),
 )
+# A stay that begins before the service is over, and arrivals that come before a service begins.
+@example(LATER, [0.1071, 0.1071, 2.4071, 0.4071, 5.8071, 0.1071], [14.9553])
+@example(LATER, [0.1071, 0.1071, 2.4071, 0.4071, 5.8071, 0.1071], [3.1553])
 def test_as_many_as_the_engine_has(directive, gaps, moments):
     arrivals = np.cumsum(gaps).tolist()
     moments = sorted(moments)
@@ -148,6 +156,23 @@ def test_stays_hold_after_a_change_of_directive():
     assert (model.count(10.0 + LATENCY + COLD + 59.0), model.count(10.0 + LATENCY + COLD + 61.0)) == (1, 0)
     model.direct(Directive.keep_alive(CPU, 5.0), offset=0.0, latency=LATENCY, cold_start=COLD)
     assert model.count(10.0 + LATENCY + COLD + 59.0) == 0
+
+
+def test_what_is_kept_stays_while_work_is_on_its_way():
+    model = Wanted("f", Directive.keep_alive(CPU, 60.0), offset=5.0, latency=LATENCY, cold_start=COLD)
+    model.arrive(100.0)
+    assert [model.count(each) for each in (104.9, 105.1, 110.0)] == [0, 1, 1]
+    model.arrive(120.0)
+    assert model.next_change(120.0) == 125.0
+    assert [model.count(each) for each in (120.1, 124.9, 125.1, 185.4, 185.6)] == [1, 1, 1, 1, 0]
+
+
+def test_many_at_once_take_no_time():
+    model, begun = wanted(Directive.keep_alive(CPU, 60.0)), perf_counter()
+    for _ in range(20_000):
+        model.arrive(1.0)
+    assert model.count(1.0) == 20_000
+    assert perf_counter() - begun < 3.0
 
 
 def test_a_limit_on_replicas_is_kept():

@@ -37,7 +37,7 @@ class ForecasterSwitching(Noun, frozen=True, kw_only=True):
     """Run many simple forecasters, and follow the one that has cost least so far, from block to block of arrivals.
 
     What costs is residency and misses at a price, as in FeMux's objective; costs fade from block to block. The
-    forecasters are fixed keep-alive times, windows between quantiles of recent gaps and of those that followed a gap like
+    forecasters are times to keep alive, windows between quantiles of recent gaps and of those that followed a gap like
     the last one, and windows around the last gap and around the exponentially smoothed one. Hossain et al., "FeMux",
     EuroSys 2025, learn beforehand which forecaster suits which features of a block (stationarity, linearity,
     periodicity, density), and forecast the concurrency of the next minute; here the costs of past blocks say which.

@@ -23,7 +23,7 @@ from smiless_core.adapters import Observed, Outcome, Platform, Warmth
 from smiless_core.controller.leases import Lease
 from smiless_core.controller.state import Store
 from smiless_core.controller.wanted import Entry, Wanted, planned_starts, planned_times
-from smiless_core.errors import InvalidInputError, PlatformError
+from smiless_core.errors import InvalidInputError, PlatformError, SmilessError
 from smiless_core.model.configuration import Configuration
 from smiless_core.model.directive import Directive
 from smiless_core.model.problem import Problem
@@ -74,7 +74,27 @@ class _Function:
         """Learn that something has been sent. What is asked for again had no effect, whatever the platform said."""
         self.tries = self.tries + 1 if step == self.tried else 1
         self.tried = step
-        self.rests_until = now + min(_SHORTEST_REST * 2.0**self.tries, _LONGEST_REST)
+        # Beyond 2**60 the longest has long been reached, and floats end.
+        self.rests_until = now + min(_SHORTEST_REST * 2.0 ** min(self.tries, 60), _LONGEST_REST)
+
+
+class _Steady:
+    """The platform's clock, but never set back: what it was set back by is added from then on."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self.wall = wall
+        self.ahead = 0.0  # seconds, of the platform's clock
+        self._last = -math.inf
+
+    def __call__(self) -> float:
+        wall = self.wall()
+        self.ahead = max(self.ahead, self._last - wall)
+        self._last = max(self._last, wall + self.ahead)
+        return self._last
+
+    def begin(self, last: float) -> None:
+        """Go on from a time that it has told before."""
+        self._last = last
 
 
 class Controller:
@@ -137,7 +157,7 @@ class Controller:
         self._platform = platform
         self._store = store
         self._lease = lease
-        self._now = now
+        self._now = _Steady(now)
         self._tell = journal
         self._entry = entry if entry is not None else names[problem.application.sources[0]]
         self._poll = number(poll, "poll", above=0.0)
@@ -153,6 +173,8 @@ class Controller:
         self._decided_after: int | None = None  # arrivals that the last decision knew of
         self._read_at = self._forgot_at = -math.inf
         self._leads = False
+        self._leading = asyncio.Lock()
+        self._held_at = -math.inf  # when the lease was asked for last, on the clock of the event loop
         self._awake = asyncio.Event()
 
     async def run(self, *, until: float = math.inf) -> None:
@@ -167,7 +189,7 @@ class Controller:
         await self._lead()
         leading = asyncio.create_task(self._keep_leading())
         try:
-            while (now := self._now()) < until:
+            while (now := self._now.wall()) < until:
                 if leading.done():
                     leading.result()
                 try:
@@ -202,6 +224,7 @@ class Controller:
         await self._read_arrivals()
         await self._look()
         now = self._now()
+        self._model(now)
         self._tell(
             "tick",
             wanted={name: each.wanted.count(now) for name, each in self._functions.items() if each.wanted is not None},
@@ -213,6 +236,8 @@ class Controller:
             return self._poll
         if self._is_due(now) and not self._ask(now):
             return self._poll
+        if asyncio.get_running_loop().time() - self._held_at > 2.0 * _RENEWAL:  # the policy took its time
+            await self._lead()
         if self._leads:  # still: the platform may have been slow to answer
             self._act(now)
         return self._pause(now)
@@ -229,6 +254,7 @@ class Controller:
             self._began = float(session)
         self._arrivals = np.asarray(self._store.history(), np.float64)
         self._modeled = max(len(self._arrivals) - _MODELED, 0)
+        self._now.begin(max([self._began, *self._arrivals[-1:].tolist()]))
         self._decide, self._decided_after = None, None
         unfinished = [each.key for each in self._store.unfinished()]
         for key in unfinished:  # what is there now says what came of them
@@ -242,17 +268,20 @@ class Controller:
             await self._lead()
 
     async def _lead(self) -> None:
-        try:
-            async with asyncio.timeout(_LEASE_TIMEOUT):
-                holds = await self._lease.hold()
-        except (PlatformError, TimeoutError) as error:
-            self._tell("platform_error", doing="lease", error=str(error))
-            holds = False
-        if holds != self._leads:
-            self._tell("leader" if holds else "standby")
-            self._leads = holds
-            if not holds:
-                await self._stop_acting()
+        async with self._leading:
+            asked_at = asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout(_LEASE_TIMEOUT):
+                    holds = await self._lease.hold()
+            except (PlatformError, TimeoutError) as error:
+                self._tell("platform_error", doing="lease", error=str(error))
+                holds = False
+            self._held_at = asked_at
+            if holds != self._leads:
+                self._tell("leader" if holds else "standby")
+                self._leads = holds
+                if not holds:
+                    await self._stop_acting()
 
     async def _read_arrivals(self) -> None:
         since = self._store.cursor(self._entry)
@@ -262,14 +291,17 @@ class Controller:
             self._tell("platform_error", doing="arrivals", error=str(error))
             return
         # Clocks are set back: what came is not earlier than what came before it, and not later than now.
+        now = self._now()
         last = self._arrivals[-1] if len(self._arrivals) else self._began
-        times = np.maximum.accumulate(np.clip([last, *arrived.times], last, max(self._now(), last)))[1:]
+        times = np.maximum.accumulate(np.clip(np.array(arrived.times) + self._now.ahead, last, now))
         if arrived.cursor != since or len(times):
             self._store.ingest(self._entry, times.tolist(), arrived.cursor, arrived.lost)
         self._read_at = self._now()
         if len(times):
             self._arrivals = np.concatenate([self._arrivals, times])
-            self._tell("arrivals", count=len(times), last=float(times[-1]), lost=arrived.lost)
+        if len(times) or arrived.lost:
+            last = float(self._arrivals[-1]) if len(self._arrivals) else None
+            self._tell("arrivals", count=len(times), last=last, lost=arrived.lost)
 
     async def _look(self) -> None:
         async def look(name: str, function: _Function) -> None:
@@ -281,6 +313,17 @@ class Controller:
                 self._tell("platform_error", doing="observe", function=name, error=str(error))
 
         await asyncio.gather(*(look(name, function) for name, function in self._functions.items()))
+
+    def _model(self, now: float) -> None:
+        """Have what has arrived served, by what has been decided so far."""
+        models = [each.wanted for each in self._functions.values() if each.wanted is not None]
+        if not models:
+            return
+        for model in models:
+            for arrival in self._arrivals[self._modeled :].tolist():
+                model.arrive(arrival)
+            model.advance(now)
+        self._modeled = len(self._arrivals)
 
     # --- what is decided ------------------------------------------------------------------------------------------
 
@@ -372,11 +415,7 @@ class Controller:
     # --- what is done ---------------------------------------------------------------------------------------------
 
     def _act(self, now: float) -> None:
-        for arrival in self._arrivals[self._modeled :]:
-            for function in self._functions.values():
-                if function.wanted is not None:
-                    function.wanted.arrive(float(arrival))
-        self._modeled = len(self._arrivals)
+        self._model(now)
         for name, function in self._functions.items():
             if function.wanted is None or function.seen.wanted < 0:
                 continue
@@ -389,6 +428,8 @@ class Controller:
                 continue
             if not may:
                 continue
+            if function.acting is not None:
+                function.acting.result()  # a fault in a program is not to be passed over
             kind, replicas = step
             configuration = function.wanted.directive.configuration
             if self._dry_run:
@@ -421,7 +462,7 @@ class Controller:
             return "apply", count
         if count > max(seen.ready, seen.wanted):
             return "warm", count
-        left = max(count, min(seen.in_flight or 0, seen.ready))
+        left = max(count, seen.in_flight or 0)  # what initializes may be waited for
         if left < max(seen.ready, seen.wanted) and max(seen.ready, seen.wanted) > self._problem.limits.min_replicas:
             return "retire", left
         return None
@@ -432,7 +473,7 @@ class Controller:
         """Send one thing, and tell what came of it."""
         begun = self._now()
         _, cold_start = planned_times(self._problem, name, configuration)
-        by = begun + cold_start + _GRACE
+        by = begun + cold_start + _GRACE - self._now.ahead
         try:
             if kind == "apply":
                 warmth = await self._platform.apply(name, configuration, replicas=replicas, by=by)
@@ -440,8 +481,9 @@ class Controller:
                 warmth = await self._platform.warm(name, replicas=replicas, by=by)
             else:
                 warmth = await self._platform.retire(name, replicas=replicas)
-        except PlatformError as error:
-            warmth = Warmth(Outcome.LATE, 0, str(error))
+        except SmilessError as error:
+            outcome = Outcome.LATE if isinstance(error, PlatformError) else Outcome.UNSUPPORTED
+            warmth = Warmth(outcome, 0, str(error))
             self._tell("platform_error", doing=kind, function=name, error=str(error))
         try:
             for key in keys:

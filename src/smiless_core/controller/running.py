@@ -8,14 +8,14 @@ import time
 from contextlib import AsyncExitStack
 from typing import TextIO
 
-from smiless_core.adapters import Platform
+from smiless_core.adapters import Capabilities, Platform
 from smiless_core.controller.guards import CircuitBreaker, Guard, GuardedPlatform, RateLimit
 from smiless_core.controller.leases import Lease, SoleLease
 from smiless_core.controller.loop import Controller
 from smiless_core.controller.state import Store
 from smiless_core.controller.telemetry import Metrics, Pulse, StatusServer, Telemetry
 from smiless_core.errors import InvalidInputError
-from smiless_core.model import Problem
+from smiless_core.model import Hardware, Problem, Profile
 from smiless_core.policies import Policy
 
 __all__ = ["control"]
@@ -102,7 +102,7 @@ async def control(
             server = await stack.enter_async_context(StatusServer(metrics, pulse, address=status))
             telemetry("status", url=server.url)
         controller = Controller(
-            problem.replace(limits=able.narrowed(problem.limits)),
+            problem.replace(limits=able.narrowed(problem.limits), profiles=_offered(problem, able, platform.name)),
             policy,
             guarded,
             store=store,
@@ -115,3 +115,18 @@ async def control(
             dry_run=dry_run,
         )
         await controller.run(until=until)
+
+
+def _offered(problem: Problem, able: Capabilities, platform: str) -> dict[str, Profile]:
+    """Return the profiles of the functions without the hardware that the platform lacks."""
+    offered = {}
+    for name in {function.profile for function in problem.application.functions}:
+        hardware = dict(problem.profiles[name].hardware)
+        if (gpu := hardware.pop(Hardware.GPU, None)) is not None:
+            sizes = tuple(size for size in gpu.sizes if able.gpu and (able.fractional_gpu or size == 1.0))
+            if sizes:
+                hardware[Hardware.GPU] = gpu.replace(sizes=sizes)
+        if not hardware:
+            raise InvalidInputError(f"{platform} offers nothing that profile {name!r} has measured")
+        offered[name] = problem.profiles[name].replace(hardware=hardware)
+    return offered

@@ -8,8 +8,10 @@ new one. What is to be there then follows for any time, and when that changes ne
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from smiless_core.model.configuration import Configuration, Readiness
@@ -38,17 +40,15 @@ class Entry(NamedTuple):
 
 
 class _Level:
-    """What the instance of one level does after the arrival that it served last."""
+    """What the instance of one level does after the arrival that its schedule counts from."""
 
-    __slots__ = ("arrival", "begins", "finishes")
+    __slots__ = ("arrival", "begins", "finishes", "serves")
 
-    def __init__(self, arrival: float, begins: float, finishes: float) -> None:
+    def __init__(self, arrival: float, begins: float, serves: float, finishes: float) -> None:
         self.arrival = arrival
         self.begins = begins  # to initialize, or to serve where it was there
+        self.serves = serves
         self.finishes = finishes
-
-    def zero(self, directive: Directive) -> float:
-        return self.finishes if directive.from_finish else self.arrival
 
 
 class Wanted:
@@ -75,6 +75,12 @@ class Wanted:
     ) -> None:
         self._function = function
         self._levels: list[_Level] = []
+        self._coming: list[tuple[float, float, float]] = []  # begins, comes, arrival: a heap of what is to be served
+        self._busy: list[tuple[float, int]] = []  # finishes, level: a heap
+        self._free: list[int] = []  # the other levels, ascending
+        self._late: list[tuple[float, int, _Level]] = []  # serves, a number, level: a heap of what has yet to serve
+        self._last = -math.inf  # the arrival whose work has come last
+        self._served = 0
         self.direct(directive, offset=offset, latency=latency, cold_start=cold_start)
 
     def direct(self, directive: Directive, *, offset: float, latency: float, cold_start: float) -> None:
@@ -85,45 +91,69 @@ class Wanted:
     def arrive(self, arrival: float) -> None:
         """Learn of an invocation; seconds, not before the one before."""
         comes = arrival + self._offset
-        most = self.directive.max_replicas
-        found = self._free(comes, lambda k: self._is_ready(k, comes))
-        if found is None and (coming := self._free(comes, lambda k: self.covers(k, comes))) is not None:
-            ready_at = self._ready_at(coming, comes)
-            if ready_at <= comes + self._cold_start:
-                self._serve(coming, arrival, comes, ready_at + self._latency)
-                return
-        if found is not None:
-            self._serve(found, arrival, comes, comes + self._latency)
-            return
-        k = self._free(comes, lambda _: True)
-        if k is None and most is not None and len(self._levels) >= most:
-            # It queues for the instance that is free first.
-            k = min(range(len(self._levels)), key=lambda each: self._levels[each].finishes)
-            begins = max(self._levels[k].finishes, comes)
-            self._levels[k] = _Level(arrival, self._levels[k].begins, begins + self._latency)
-            return
-        starts = comes
+        begins = comes
         if self.directive.readiness is Readiness.ON_ARRIVAL:
-            starts = max(arrival, comes - self._cold_start)
-        self._serve(k, arrival, starts, starts + self._cold_start + self._latency)
+            begins = max(arrival, comes - self._cold_start)
+        heapq.heappush(self._coming, (begins, comes, arrival))
 
-    def _serve(self, k: int | None, arrival: float, begins: float, finishes: float) -> None:
-        level = _Level(arrival, begins, finishes)
+    def advance(self, now: float) -> None:
+        """Have what has reached it by now served, by what it is told now; time is never set back."""
+        # Not before: until its work comes, an instance does what it did.
+        while self._coming and self._coming[0][0] <= now:
+            self._serve(*heapq.heappop(self._coming))
+
+    def _serve(self, begins: float, comes: float, arrival: float) -> None:
+        # A schedule counts from the latest arrival whose work has come when the service begins.
+        while self._late and self._late[0][0] < comes:
+            level = heapq.heappop(self._late)[2]
+            level.arrival = max(level.arrival, self._last)
+        self._last = max(self._last, arrival)
+        while self._busy and self._busy[0][0] <= begins:
+            insort(self._free, heapq.heappop(self._busy)[1])
+        absent: int | None = None
+        initializing: tuple[float, int] | None = None
+        for k in self._free:
+            if self._is_ready(k, comes):
+                self._occupy(k, arrival, begins, comes)
+                return
+            if self.covers(k, comes):
+                coming = (self._ready_at(k, comes), k)
+                initializing = coming if initializing is None else min(initializing, coming)
+            elif absent is None:
+                absent = k
+        if initializing is not None and initializing[0] <= comes + self._cold_start:
+            ready_at, k = initializing
+            self._occupy(k, arrival, begins, ready_at)
+            return
+        most = self.directive.max_replicas
+        if absent is None and self._busy and most is not None and len(self._levels) >= most:
+            # It queues for the instance that is free first.
+            free_at, k = heapq.heappop(self._busy)
+            self._occupy(k, arrival, self._levels[k].begins, max(free_at, comes))
+            return
+        self._occupy(absent, arrival, begins, begins + self._cold_start)
+
+    def _occupy(self, k: int | None, arrival: float, begins: float, serves: float) -> None:
+        level = _Level(arrival, begins, serves, serves + self._latency)
         if k is None:
+            k = len(self._levels)
             self._levels.append(level)
         else:
             self._levels[k] = level
+            if (at := bisect_left(self._free, k)) < len(self._free) and self._free[at] == k:
+                del self._free[at]
+        heapq.heappush(self._busy, (level.finishes, k))
+        self._served += 1
+        heapq.heappush(self._late, (serves, self._served, level))
 
-    def _free(self, now: float, holds: Callable[[int], bool]) -> int | None:
-        for k, level in enumerate(self._levels):
-            if level.finishes <= now and holds(k):
-                return k
-        return None
+    def _counts_from(self, level: _Level) -> float:
+        return level.arrival if level.serves < self._last + self._offset else max(level.arrival, self._last)
 
     # --- what is to be there --------------------------------------------------------------------------------------
 
     def count(self, now: float) -> int:
         """Return how many instances are to be there."""
+        self.advance(now)
         there = sum(self._is_busy(level, now) or self.covers(k, now) for k, level in enumerate(self._levels))
         for each in self.directive.starts:
             if each.start <= now <= each.until:
@@ -138,8 +168,9 @@ class Wanted:
 
     def entries(self, now: float) -> list[Entry]:
         """Return the planned starts that are due, and whose instances are not to be let go yet."""
+        self.advance(now)
         due = [
-            Entry(f"{self._function} {self._levels[k].arrival:.9f} {k} {stay}", begin, until)
+            Entry(f"{self._function} {self._counts_from(self._levels[k]):.9f} {k} {stay}", begin, until)
             for k in range(len(self._levels))
             for begin, ready, until, stay in self._spans(k)
             if begin <= now <= until and ready > begin
@@ -153,7 +184,9 @@ class Wanted:
 
     def next_change(self, now: float) -> float:
         """Return the first moment after `now` at which there may be something to do; infinity for none."""
-        moments = [moment for level in self._levels for moment in (level.begins, level.finishes)]
+        self.advance(now)
+        moments = [self._coming[0][0]] if self._coming else []
+        moments += [moment for level in self._levels for moment in (level.begins, level.finishes)]
         for k in range(len(self._levels)):
             for begin, _, until, _ in self._spans(k):
                 moments += [begin, until]
@@ -173,16 +206,16 @@ class Wanted:
             schedule = schedules[-1]
         else:
             return
-        zero = level.zero(self.directive)
+        zero = level.finishes if self.directive.from_finish else self._counts_from(level)
         there_until = level.finishes
         for i, stay in enumerate(schedule):
             until = zero + stay.until
             if until < level.finishes:
                 continue  # over before the service was
-            if stay.start == stay.ready:  # it goes on from what came before it
+            begin = zero + stay.start
+            if stay.start == stay.ready or begin <= level.finishes:  # it goes on from what came before it
                 yield there_until, there_until, until, i
             else:
-                begin = max(zero + stay.start, level.finishes)
                 # What is let go when it would start again is not let go.
                 yield begin, begin + (stay.ready - stay.start), max(until, begin), i
             there_until = max(there_until, until)
