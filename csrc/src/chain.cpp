@@ -15,7 +15,19 @@ constexpr double class_ends[Chains::classes - 1] = {60};     // seconds: between
 constexpr double periods[Chains::clocks] = {60, 900, 3600};  // seconds: of the clocks; each divides the last one
 constexpr double clock_share = .02;                          // of the weights, of each clock at first and at least
 constexpr double other_share = (1 - clock_share * Chains::clocks) / (Chains::levels + 1);
+constexpr double heard = .005;       // a clock that weighs less has next to no say, and takes as long
 constexpr double clock_width = .02;  // relative to the time on the clock
+
+// Four sums at once: a single one would wait for each addition.
+template <class Value>
+double sum_of(std::span<Value> values) {
+  double sum[4] = {};
+  size_t k = 0;
+  for (; k + 4 <= values.size(); k += 4)
+    for (size_t i = 0; i < 4; ++i) sum[i] += values[k + i];
+  for (; k < values.size(); ++k) sum[0] += values[k];
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
 
 // Distribution function of the triangle on (-1, 1).
 double triangle(double u) {
@@ -43,6 +55,7 @@ Chains::Chains(int32_t count, const ChainSettings &settings) : settings_(setting
   histograms_.assign(static_cast<size_t>(count) * rows * row(), 0);
   kernel_.resize(row());
   later_.resize(row());
+  for (int32_t k = 0; k < bins(); ++k) density_.push_back(1 / (edges_[k + 1] - edges_[k]));
 }
 
 std::span<float> Chains::histograms(int32_t chain) {
@@ -82,6 +95,17 @@ int32_t Chains::spread(double gap, double width, int32_t &first) {
   return k;
 }
 
+double Chains::between(const float *mass, double from, double until) const {
+  int32_t k = bin_of(from);
+  const int32_t last = bin_of(until);
+  if (k == bins()) return 0;
+  if (k == last) return mass[k] * (until - from) * density_[k];
+  double sum = mass[k] * (edges_[k + 1] - from) * density_[k];
+  sum += sum_of(std::span(mass + k + 1, mass + last));
+  if (last < bins()) sum += mass[last] * (until - edges_[last]) * density_[last];
+  return sum;
+}
+
 double Chains::remaining(int32_t chain, int32_t clock) const {
   const float *const mass = histogram(chain, levels + classes + clock);
   const double shown = std::fmod(known_[chain].time, periods[clock]);
@@ -89,7 +113,7 @@ double Chains::remaining(int32_t chain, int32_t clock) const {
   double whole = 0;  // of the bins before k
   const auto until = [&](double time) {
     while (k < bins() && edges_[k + 1] <= time) whole += mass[k++];
-    return k == bins() ? whole : whole + mass[k] * (time - edges_[k]) / (edges_[k + 1] - edges_[k]);
+    return k == bins() ? whole : whole + mass[k] * (time - edges_[k]) * density_[k];
   };
   double below = until(shown), sum = mass[bins()];
   for (int32_t b = 0; b < bins(); ++b) {
@@ -113,16 +137,12 @@ void Chains::shares(int32_t chain, int32_t bin, double *share) const {
                                  : (histogram(chain, levels + known.last)[bin] + fallback * q) /
                                        (known.after[known.last] + fallback);
   for (int32_t c = 0; c < clocks; ++c) {
-    const double sum = remaining(chain, c);
-    share[levels + 1 + c] = (later_[bin] + fallback * q) / (sum + fallback);
+    const float *const mass = histogram(chain, levels + classes + c);
+    const double shown = std::fmod(known_[chain].time, periods[c]), end = edges_[bins()];
+    const double sum = between(mass, shown, end) + mass[bins()];
+    const double here = bin == bins() ? mass[bin] : between(mass, edges_[bin] + shown, edges_[bin + 1] + shown);
+    share[levels + 1 + c] = (here + fallback * q) / (sum + fallback);
   }
-}
-
-double Chains::share(int32_t chain, int32_t bin) const {
-  double each[experts], sum = 0;
-  shares(chain, bin, each);
-  for (int32_t b = 0; b < experts; ++b) sum += known_[chain].weight[b] * each[b];
-  return sum;
 }
 
 void Chains::observe(int32_t chain, double began, double gap) {
@@ -171,6 +191,7 @@ void Chains::forecast(int32_t chain, std::span<double> probability) const {
   std::fill(probability.begin(), probability.end(), 0.0);
   double to_levels = 0;  // from the clocks
   for (int32_t c = 0; c < clocks; ++c) {
+    if (known.weight[levels + 1 + c] < heard) continue;
     const double weight = known.weight[levels + 1 + c] / (remaining(chain, c) + fallback);
     for (size_t k = 0; k < n; ++k) probability[k] += weight * later_[k];
     to_levels += weight * fallback;
@@ -183,19 +204,19 @@ void Chains::forecast(int32_t chain, std::span<double> probability) const {
     add[b] = at / held;
     passed[b] = at * fallback / held;
   }
-  for (size_t k = 0; k < n; ++k) probability[k] += passed[0] * prior_[k];
-  for (int32_t b = 0; b < levels; ++b) {
-    const float *const row = histogram(chain, b);
-    for (size_t k = 0; k < n; ++k) probability[k] += add[b] * row[k];
-  }
-  if (known.last >= 0) {
-    const float *const row = histogram(chain, levels + known.last);
-    for (size_t k = 0; k < n; ++k) probability[k] += context * own * row[k];
+  // In one pass: what is added takes less time than reading and writing.
+  const float *row[levels];
+  for (int32_t b = 0; b < levels; ++b) row[b] = histogram(chain, b);
+  const float *const followed = histogram(chain, levels + std::max(known.last, 0));
+  const double of_followed = known.last < 0 ? 0 : context * own;
+  for (size_t k = 0; k < n; ++k) {
+    double mixed = passed[0] * prior_[k] + of_followed * followed[k];
+    for (int32_t b = 0; b < levels; ++b) mixed += add[b] * row[b][k];
+    probability[k] += mixed;
   }
   // Histograms are of single precision, and what they count is not.
-  double sum = 0;
-  for (const double p : probability) sum += p;
-  for (double &p : probability) p /= sum;
+  const double scale = 1 / sum_of(probability);
+  for (double &p : probability) p *= scale;
 }
 
 }  // namespace smiless

@@ -23,6 +23,7 @@ CONTEXT_BETA = 0.1
 PERIODS = (60.0, 900.0, 3600.0)
 CLOCK_BETA = 0.02
 CLOCK_SHARE = 0.02  # of the weights, at first and of what is shared
+HEARD = 0.005  # of the weights: a clock with less is not asked
 
 
 def edges_of(finest: float, ratio: float) -> list[float]:
@@ -148,5 +149,10 @@ class SlowChain:
         return [self.decay * h + mass for h, mass in zip(histogram, kernel, strict=True)]
 
     def probabilities(self) -> list[float]:
-        """Of each bin, and of what is beyond the last edge."""
-        return [sum(w * q for w, q in zip(self.weights, self.levels(k), strict=True)) for k in range(len(self.prior))]
+        """Of each bin, and of what is beyond the last edge; clocks of little weight are not asked."""
+        others = len(self.weights) - len(PERIODS) * self.context
+        weights = [w if at < others or w >= HEARD else 0.0 for at, w in enumerate(self.weights)]
+        return [
+            sum(w * q for w, q in zip(weights, self.levels(k), strict=True)) / sum(weights)
+            for k in range(len(self.prior))
+        ]

@@ -40,8 +40,6 @@ class Chains {
   void observe(int32_t chain, double began, double gap);
   // The probability of each bin, and last of what is beyond all of them.
   void forecast(int32_t chain, std::span<double> probability) const;
-  // The part of it that lies in one bin.
-  double share(int32_t chain, int32_t bin) const;
   int32_t bin_of(double gap) const;
 
   // What is known about one application.
@@ -64,6 +62,7 @@ class Chains {
   std::vector<float> histograms_;
   std::vector<Known> known_;
   std::vector<double> kernel_;         // of the gap that is learnt
+  std::vector<double> density_;        // of what is spread evenly over a bin: one over its width
   mutable std::vector<double> later_;  // what a clock's histogram says of gaps
   size_t row() const { return edges_.size(); }
   const float *histogram(int32_t chain, int32_t at) const;
@@ -72,6 +71,9 @@ class Chains {
   void shares(int32_t chain, int32_t bin, double *share) const;
   // Fill kernel_ from bin `first` on and return the bin after the last.
   int32_t spread(double gap, double width, int32_t &first);
+  // What a clock's histogram has between two times.
+  double between(const float *mass, double from, double until) const;
+
   // Fill later_ with the part of a clock's histogram that is still to come, by gap, and return how much it is.
   double remaining(int32_t chain, int32_t clock) const;
   int32_t class_of(double gap) const;

@@ -75,7 +75,6 @@ def keep_target(
     each = list(scenes.values())  # all with the same cold start
     chains = method.forecasters(each[0], len(each)) if each else []
     prices = MissPrices(target, len(chains))
-    residency, missed = np.zeros(len(chains)), np.zeros(len(chains), np.int64)
     of = np.repeat(np.arange(len(each)), [scene.gaps.size for scene in each])
     index = np.concatenate([np.arange(scene.gaps.size) for scene in each]) if each else np.zeros(0, np.int64)
     # A gap is met when it ends; arrivals at the same time in the order of the functions.
@@ -85,24 +84,24 @@ def keep_target(
         else np.zeros(0, np.int64)
     )
     order = np.lexsort((index, of, ends))
+    cold = each[0].cold_start / 1e9 if each else 0.0
+    tolerated = each[0].tolerated / 1e9 if each else 0.0
     price = np.empty(1)
-    for done, at in enumerate(order.tolist()):
-        f, i = int(of[at]), int(index[at])
-        scene = each[f]
-        cold = scene.cold_start / 1e9
+    # Plain numbers: at some microseconds an arrival, taking them out of arrays one by one would show.
+    spent_by, missed_by = [0.0] * len(chains), [0] * len(chains)
+    steps = zip(of[order].tolist(), index[order].tolist(), ends[order].tolist(), strict=True)
+    for done, (f, i, end) in enumerate(steps):
+        gap = each[f].gaps[i : i + 1]
         price[0] = prices.price(f) * cold
         spent, late, _, _ = chains[f].meet(
-            scene.gaps[i : i + 1],
-            price,
-            cold_start=cold,
-            tolerated_wait=scene.tolerated / 1e9,
-            began=int(ends[at] - scene.gaps[i]),
+            gap, price, cold_start=cold, tolerated_wait=tolerated, began=end - int(gap[0]), positions=False
         )
-        residency[f] += spent[0]
-        missed[f] += late[0]
+        spent_by[f] += float(spent[0])
+        missed_by[f] += int(late[0])
         prices.observe(f, missed=bool(late[0]))
         if progress is not None and done % _POLL == 0:
             progress(done, len(order))
+    residency, missed = np.array(spent_by), np.array(missed_by, np.int64)
     for f, scene in enumerate(each):
         plan = chains[f].plan(
             cold_start=scene.cold_start / 1e9,

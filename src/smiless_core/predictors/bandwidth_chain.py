@@ -210,6 +210,7 @@ class BandwidthChain:
         cold_start: float,
         tolerated_wait: float = 0.0,
         began: int | None = None,
+        positions: bool = True,
     ) -> tuple[Floats, NDArray[np.int64], Floats, Floats]:
         """Plan before every gap, once for each price; meet it; and learn of it: a backtest in one native call.
 
@@ -225,6 +226,8 @@ class BandwidthChain:
             Seconds.
         began : int, optional
             When the first gap began, nanoseconds; where the last one ended by default, as far as it is known.
+        positions : bool, default True
+            Whether they are wanted.
 
         Returns
         -------
@@ -235,7 +238,7 @@ class BandwidthChain:
         stated : float64 array, shape (p,)
             How many were expected to.
         positions : float64 array, shape (g,)
-            The forecast probability that each gap is no longer than it was.
+            The forecast probability that each gap is no longer than it was; empty if not wanted.
 
         Raises
         ------
@@ -244,19 +247,18 @@ class BandwidthChain:
         """
         cold, tolerated = _nanoseconds(cold_start, "cold_start"), _nanoseconds(tolerated_wait, "tolerated_wait")
         try:
-            residency, missed, stated, positions = self._chains.replay(
+            residency, missed, stated, position = self._chains.replay(
                 self._at,
                 np.ascontiguousarray(gaps, np.int64),
                 np.ascontiguousarray(miss_prices, np.float64),
                 began=-1 if began is None else began % _HOUR_NS,
                 cold_start=cold,
                 tolerated=tolerated,
-                positions=True,
+                positions=positions,
             )
         except ValueError as error:
             raise InvalidInputError(str(error), place="gaps, miss_prices") from None
-        assert positions is not None, "they were asked for"
-        return residency, missed, stated, positions
+        return residency, missed, stated, np.empty(0) if position is None else position
 
     def state(self) -> bytes:
         """Return all that it knows; see `Predictor.state`."""
