@@ -430,7 +430,8 @@ static void check_chains(void) {
   CHECK(smiless_chains_new(2, 1, .02, 86400, .99, &chains) == SMILESS_OK);
   CHECK(smiless_chains_grid(chains, &bins, edges) == SMILESS_OK && bins < 4095 && edges[0] == 0 && edges[1] == 1);
   CHECK(edges[bins] >= 86400 && edges[bins - 1] < 86400);
-  CHECK(smiless_chains_observe(chains, 2, 0, 1) == SMILESS_INVALID && smiless_chains_observe(chains, -1, 0, 1) != SMILESS_OK);
+  CHECK(smiless_chains_observe(chains, 2, 0, 1) == SMILESS_INVALID &&
+        smiless_chains_observe(chains, -1, 0, 1) != SMILESS_OK);
   CHECK(smiless_chains_observe(chains, 0, 0, -1) == SMILESS_INVALID);
   CHECK(smiless_chains_observe(chains, 0, 0, NAN) == SMILESS_INVALID);
   for (int32_t i = 0; i < GAPS; ++i) gap[i] = 60000000000LL;
