@@ -40,7 +40,7 @@ def hold(lease):
 
 
 def holds_soon(lease):
-    """Tell whether it is free: a program that was started closes what it inherits a moment after its starter goes on."""
+    """Tell whether it gets free: a program that was started closes what it inherits a moment later."""
     end = time.monotonic() + 10.0
     while not (held := hold(lease)) and time.monotonic() < end:
         time.sleep(0.01)
