@@ -254,7 +254,7 @@ class Platform(Protocol):
         Returns
         -------
         Warmth
-            As read back. Not waited for.
+            As read back, and not waited for: `LATE` means not now, and that asking again may help.
         """
         ...
 
