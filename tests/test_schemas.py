@@ -28,7 +28,7 @@ from smiless_core.solver.solution import solve
 from strategies import examples
 
 NAMES = ["backtest", "catalog", "compare", "fit", "frontier", "plan", "simulate", "trace", "versions"]
-WITHOUT_JSON = ["report", "train"]  # they write a file and nothing else
+WITHOUT_JSON = ["control", "report", "train"]  # lines of JSON while it runs; a file and nothing else
 STREET = "app.yaml --profiles profiles.yaml --every 10"
 TRACED = "app.yaml --profiles profiles.yaml --trace arrivals.csv"
 

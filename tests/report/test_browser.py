@@ -309,6 +309,6 @@ def test_the_page_of_a_backtest(browser: Any, tmp_path: Path) -> None:
             )
             assert drawn
             assert all(drawn)
-        assert browser.title == "4 methods on 3 functions"
+        assert browser.title == "5 methods on 3 functions"
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         quiet(browser)

@@ -111,8 +111,9 @@ def train(
     placement: PlacementOption = None,
     seed: Seed = None,
 ) -> int:
-    """Train a forecaster on recorded gaps: gradient-boosted hazards, or LSTM networks.
+    """Train a forecaster on recorded gaps.
 
+    That is gradient-boosted hazards, or the LSTM networks of the SMIless paper.
     'smiless backtest --predictor hazard:MODEL' forecasts with it, or 'lstm:MODEL'. Train on other functions than
     those you try it out on: on one half of them, for example, and report on the other one.
     """
