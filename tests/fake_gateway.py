@@ -115,6 +115,8 @@ class FakeGateway:
         if request.method in ("POST", "PUT", "DELETE"):
             body = await request.json()
             self.bodies.append((request.method, request.path_qs, body))
+            if path == "/system/functions" and request.method == "DELETE":
+                return web.Response(status=202 if self.functions.pop(body["functionName"], None) else 404)
             if path == "/system/functions":
                 return self._deploy(body) if request.method == "POST" else self._update(body)
             if path.startswith("/system/scale-function/"):
