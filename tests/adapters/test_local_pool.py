@@ -86,7 +86,10 @@ class FakeRuntime:
         return virtual_now() - self.born[id] >= self.cold
 
 
-def in_pool(scenario, *, limits=Limits(replicas=4), **runtime):  # noqa: B008 - a constant
+FOUR = Limits(replicas=4)
+
+
+def in_pool(scenario, *, limits=FOUR, **runtime):
     """Run a scenario with a pool and its runtime; afterwards, all is accounted for."""
 
     async def go():

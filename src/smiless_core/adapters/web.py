@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import Callable, Collection, Mapping
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -97,10 +98,8 @@ class Site:
         timeout: float = 10.0,
         largest: int = 2**20,
     ) -> None:
-        try:
-            import aiohttp  # noqa: F401
-        except ImportError:
-            raise MissingExtraError("openfaas", f"talking to {platform}") from None
+        if find_spec("aiohttp") is None:
+            raise MissingExtraError("openfaas", f"talking to {platform}")
         self._url = _checked_address(url)
         self._platform = platform
         self._now = now

@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from numbers import Real
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
@@ -289,10 +290,11 @@ def _host_and_port(address: str) -> tuple[str | None, int]:
 
 
 def _amount(value: object) -> float:
-    with suppress(TypeError, ValueError, OverflowError):
-        amount = float(value)  # type: ignore[arg-type]
-        if 0.0 <= amount < math.inf:
-            return amount
+    if isinstance(value, Real):
+        with suppress(OverflowError):
+            amount = float(value)
+            if 0.0 <= amount < math.inf:
+                return amount
     return 0.0
 
 

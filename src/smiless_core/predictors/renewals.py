@@ -1,5 +1,7 @@
 """How many arrivals come next, if the gaps between them are independent and all of one distribution."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ _LARGEST = 1e12  # arrivals that can be meant
 _KNOTS = 400
 
 
-class IndependentGaps:
+class IndependentGaps(ABC):
     """What forecasters have in common to which all coming gaps are of one distribution, and independent.
 
     They give that distribution, nothing of which has passed, as `_next`; None while too little is known.
@@ -29,8 +31,9 @@ class IndependentGaps:
 
     _clock: Clock
 
+    @abstractmethod
     def _next(self) -> Arrivals | None:
-        raise NotImplementedError
+        """Return the distribution of the next gap, nothing of which has passed."""
 
     def arrivals(self, now: float) -> Arrivals | None:
         """Return the distribution of the next gap; see `Predictor.arrivals`."""
